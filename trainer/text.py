@@ -1,0 +1,48 @@
+"""Text from outside (file names, captions, metadata) made harmless for a terminal, and numbers for people."""
+
+import difflib
+import unicodedata
+from collections.abc import Iterable
+
+_BIDI_CONTROLS = {chr(c) for c in (*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C)}
+
+
+def printable(text: object, limit: int = 300) -> str:
+    """Return `text` on one line, control and direction-changing characters written as escapes.
+
+    Args:
+        text: Anything; its `str()` may hold lone surrogates, as file names can.
+        limit: Longest result in characters; the middle is cut out beyond it.
+    """
+    shown = "".join(_shown(character) for character in str(text))
+    if len(shown) <= limit:
+        return shown
+    keep = (limit - 1) // 2
+    return f"{shown[:keep]}…{shown[-keep:]}"
+
+
+def _shown(character: str) -> str:
+    if character in _BIDI_CONTROLS or unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp"):
+        return character.encode("unicode_escape", "surrogatepass").decode("ascii")
+    return character
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """Return " Did you mean X?" for the nearest of `names`, or an empty string."""
+    found = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
+    return f" Did you mean {found[0]}?" if found else ""
+
+
+def size_text(num_bytes: float) -> str:
+    """Return bytes for people: "3.1 GiB", "512 KiB"."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if abs(num_bytes) < 1024 or unit == "GiB":
+            return f"{num_bytes:.0f} {unit}" if unit == "B" or num_bytes >= 100 else f"{num_bytes:.1f} {unit}"
+        num_bytes /= 1024
+    raise AssertionError
+
+
+def duration_text(seconds: float) -> str:
+    """Return seconds as HH:MM:SS."""
+    total = max(0, round(seconds))
+    return f"{total // 3600:02d}:{total % 3600 // 60:02d}:{total % 60:02d}"
