@@ -1,0 +1,1 @@
+"""Data that ships with the program: presets, templates, base-model configurations, the demo."""

@@ -1,0 +1,1 @@
+"""A headless trainer of Stable Diffusion hypernetworks."""

@@ -1,0 +1,32 @@
+"""Combinations of settings that are known to go wrong, said before they cost an hour."""
+
+from trainer.config.model import PORTABLE_ACTIVATIONS, RunConfig
+from trainer.schedule import parse_rate_text
+
+
+def warnings_of(config: RunConfig) -> list[str]:
+    """Return one sentence for each doubtful combination in `config`."""
+    network, optimizer = config.network, config.optimizer
+    found = []
+    rate = parse_rate_text(optimizer.learning_rate, config.training.steps)[0].rate
+    if rate > 1e-4 and config.data.size > 64:
+        found.append(
+            f"optimizer.learning_rate {rate:g} usually ruins the picture within some hundred steps on a full-size "
+            "model; 1e-5 is slower and safe."
+        )
+    if network.initialization != "Normal" and not network.layer_norm and not network.zero_last_layer:
+        found.append(
+            f"network.initialization {network.initialization} without layer norm changes the context by about as "
+            "much as the context itself, so pictures are ruined at step 0; take Normal."
+        )
+    if network.layer_norm and any(network.dropout_structure):
+        found.append("Layer norm together with dropout is known to diverge; choose one of them.")
+    if network.layer_norm and network.activation != "linear":
+        found.append("ComfyUI applies layer norm with an activation differently from A1111.")
+    if network.activation not in PORTABLE_ACTIVATIONS:
+        found.append(f"network.activation {network.activation} works in A1111 only; ComfyUI refuses the file.")
+    if network.activation == "linear" and len(network.layer_structure) > 2 and not network.layer_norm:
+        found.append("Linear layers without an activation are together one matrix; 1,1 would be as strong.")
+    if not config.save.optimizer_state:
+        found.append("Without optimizer state a later continuation starts cold and can jump.")
+    return found

@@ -1,0 +1,1 @@
+"""The wizard: screens over the headless trainer."""
