@@ -34,5 +34,6 @@ def copy_photographs(folder: Path, count: int = 12) -> list[Path]:
 
 def _package_folder(package: str) -> Path:
     spec = importlib.util.find_spec(package)
-    assert spec is not None and spec.origin is not None, f"{package} is one of the test requirements"
+    assert spec is not None, f"{package} is one of the test requirements"
+    assert spec.origin is not None
     return Path(spec.origin).parent

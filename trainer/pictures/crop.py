@@ -1,0 +1,137 @@
+"""Make the training pictures of one source: choose frames, resize, save. A pure function of file and options."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from PIL import Image
+
+from trainer.files import replace_atomic
+from trainer.pictures.decode import MAX_MEGAPIXELS, Header, Picture, PictureError, decode
+from trainer.pictures.geometry import Frame, aspect_size, center_frame, enlargement, inside
+from trainer.pictures.look import judge_size
+
+_RECIPE_VERSION = 1
+_COMPRESS_LEVEL = 3
+"""PNG: within 4 % of level 6 in size on photographs at less than half its time."""
+
+
+@dataclass(frozen=True)
+class CropOptions:
+    """How training pictures are made."""
+
+    size: int = 512
+    """Side in pixels, a multiple of 64."""
+    mode: Literal["center"] = "center"
+    """Where the frame is put."""
+    keep_aspect: bool = False
+    """Take sides that are multiples of 64, near the picture's shape, of size x size in area."""
+    flip: bool = False
+    """Add a copy mirrored left to right."""
+    keep_alpha: bool = False
+    """Keep a varying alpha channel, as the weight of the loss."""
+    max_megapixels: float = MAX_MEGAPIXELS
+    """Larger sources are refused."""
+
+    def recipe(self, frame: Frame | None) -> str:
+        """Return a short hash of everything but the source's content that shapes the result."""
+        tree = {"version": _RECIPE_VERSION, **asdict(self), "frame": None if frame is None else frame.box}
+        return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Cut:
+    """One frame and the size it is resized to."""
+
+    frame: Frame
+    out_width: int
+    out_height: int
+
+
+@dataclass(frozen=True)
+class Crops:
+    """The training pictures of one source, before they are saved."""
+
+    images: tuple[Image.Image, ...]
+    """Mode RGB, or RGBA where alpha is the weight of the loss."""
+    notes: tuple[str, ...]
+    megapixels: float
+    """Of the source."""
+
+
+def crop_picture(path: Path, options: CropOptions, manual: Frame | None = None) -> Crops:
+    """Decode a source and return its training pictures.
+
+    Args:
+        path: The source.
+        options: What to make.
+        manual: The frame that the user chose for this picture; it overrides the mode.
+
+    Raises:
+        PictureError: with the reason why it cannot be used.
+    """
+    picture = decode(
+        path,
+        lambda width, height: _scale_needed(width, height, options, manual),
+        keep_alpha=options.keep_alpha,
+        max_megapixels=options.max_megapixels,
+    )
+    header = picture.header
+    reason, notes = judge_size(header, options.size, options.keep_aspect)
+    if reason:
+        raise PictureError(reason)
+    images = [cut_out(picture, cut) for cut in _cuts(header, options, manual)]
+    if options.flip:
+        images = [each for image in images for each in (image, image.transpose(Image.Transpose.FLIP_LEFT_RIGHT))]
+    return Crops(tuple(images), (*notes, *picture.notes), header.width * header.height / 1e6)
+
+
+def cut_out(picture: Picture, cut: Cut) -> Image.Image:
+    """Resize one frame of a decoded picture; nothing outside the frame bleeds in."""
+    x_scale = picture.rgb.width / picture.header.width
+    y_scale = picture.rgb.height / picture.header.height
+    left, top, right, bottom = cut.frame.box
+    box = (
+        max(0.0, left * x_scale),
+        max(0.0, top * y_scale),
+        min(float(picture.rgb.width), right * x_scale),
+        min(float(picture.rgb.height), bottom * y_scale),
+    )
+    size = (cut.out_width, cut.out_height)
+    rgb = picture.rgb.resize(size, Image.Resampling.LANCZOS, box=box)
+    if picture.alpha is not None:
+        rgb.putalpha(picture.alpha.resize(size, Image.Resampling.LANCZOS, box=box))
+    return rgb
+
+
+def save_crops(images: Sequence[Image.Image], processed: Path, names: Sequence[str]) -> None:
+    """Save training pictures as PNG; each file is replaced whole."""
+    for image, name in zip(images, names, strict=True):
+        with replace_atomic(processed / name) as temporary:
+            image.save(temporary, "PNG", compress_level=_COMPRESS_LEVEL)
+
+
+def out_size(width: int, height: int, options: CropOptions) -> tuple[int, int]:
+    """Return the sides of the training picture made from a width x height frame or picture."""
+    return aspect_size(width, height, options.size) if options.keep_aspect else (options.size, options.size)
+
+
+def _cuts(header: Header, options: CropOptions, manual: Frame | None) -> list[Cut]:
+    width, height = header.width, header.height
+    if manual is not None:
+        if not inside(manual, width, height):
+            raise PictureError(f"its manual frame does not lie on the picture of {width}x{height}")
+        return [Cut(manual, *out_size(round(manual.width), round(manual.height), options))]
+    out = out_size(width, height, options)
+    return [Cut(center_frame(width, height, *out), *out)]
+
+
+def _scale_needed(width: int, height: int, options: CropOptions, manual: Frame | None) -> float:
+    if manual is not None:
+        sides = out_size(round(manual.width), round(manual.height), options)
+        return enlargement(manual, *sides)
+    out = out_size(width, height, options)
+    return enlargement(center_frame(width, height, *out), *out)

@@ -1,0 +1,143 @@
+"""Look at a folder of source pictures: which can be used, which not, and why."""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from trainer.errors import AppError
+from trainer.pictures import formats
+from trainer.pictures.decode import MAX_MEGAPIXELS, Header, Picture, PictureError, decode
+from trainer.pictures.geometry import aspect_size, center_frame, enlargement, kept_share
+from trainer.text import printable
+
+Status = Literal["fine", "warning", "left-out"]
+
+FEWEST_PICTURES = 10
+"""With fewer a hypernetwork tends to learn the pictures by heart; 20 to 50 is the usual advice."""
+
+LARGEST_ENLARGEMENT = 8.0
+"""Pictures that would be enlarged more than this many times are left out."""
+
+_THUMBNAIL_PX = 256
+_NOT_PICTURES = {
+    ".txt", ".caption", ".json", ".jsonl", ".toml", ".yaml", ".yml", ".csv", ".md", ".log", ".xml", ".html",
+    ".npz", ".npy", ".pt", ".pth", ".ckpt", ".safetensors", ".optim", ".zip", ".py", ".sh", ".mp4", ".mov",
+}  # fmt: skip
+_DIGITS = re.compile(r"(\d+)")
+
+
+@dataclass(frozen=True)
+class Look:
+    """The verdict on one source picture."""
+
+    path: Path
+    status: Status
+    reason: str
+    """Why it is left out, as a phrase; empty otherwise."""
+    notes: tuple[str, ...] = ()
+    """What to know although it can be used, as phrases; not empty where status is "warning"."""
+    header: Header | None = None
+    """Size, format and frames; None where the file could not be read."""
+
+
+def list_pictures(folder: Path) -> list[Path]:
+    """Return the picture files of a folder in natural order: not recursive, hidden files left out.
+
+    A file counts as a picture by its extension, or by its first bytes where the extension says nothing.
+
+    Raises:
+        AppError: the folder is missing or cannot be read.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            paths = [Path(entry.path) for entry in entries if not entry.name.startswith(".")]
+    except OSError as error:
+        raise AppError(
+            "Cannot read the pictures' folder",
+            f"{printable(folder)}: {(error.strerror or str(error)).lower()}.",
+            "Give a folder that exists and that you may read.",
+        ) from None
+    return sorted(filter(_is_candidate, paths), key=natural_key)
+
+
+def natural_key(path: Path) -> tuple[tuple[int, int | str], ...]:
+    """Return a sort key that puts img2 before img10."""
+    parts = _DIGITS.split(path.name.casefold())
+    return tuple((0, int(part)) if part.isdecimal() else (1, part) for part in (*parts, path.name))
+
+
+def look(path: Path, size: int = 512, *, keep_aspect: bool = False, max_megapixels: float = MAX_MEGAPIXELS) -> Look:
+    """Decode a picture once and say whether it can become a training picture of `size` pixels."""
+    return look_at_pixels(path, size, keep_aspect=keep_aspect, max_megapixels=max_megapixels)[0]
+
+
+def look_at_pixels(
+    path: Path, size: int = 512, *, keep_aspect: bool = False, max_megapixels: float = MAX_MEGAPIXELS
+) -> tuple[Look, Picture | None]:
+    """As `look`, and return the decoded picture as well (reduced to about 512 pixels or more)."""
+    try:
+        picture = decode(path, lambda width, height: _THUMBNAIL_PX / min(width, height), max_megapixels=max_megapixels)
+    except PictureError as error:
+        return Look(path, "left-out", str(error)), None
+    reason, notes = judge_size(picture.header, size, keep_aspect)
+    notes = (*_notes_on_file(path, picture.header), *notes)
+    if reason:
+        return Look(path, "left-out", reason, (*notes, *picture.notes), picture.header), None
+    return Look(path, "warning" if notes else "fine", "", (*notes, *picture.notes), picture.header), picture
+
+
+def judge_size(header: Header, size: int, keep_aspect: bool = False) -> tuple[str, tuple[str, ...]]:
+    """Return the reason to leave a picture out for its size (or ""), and notes on enlarging and cutting."""
+    width, height = header.width, header.height
+    out = aspect_size(width, height, size) if keep_aspect else (size, size)
+    frame = center_frame(width, height, *out)
+    factor = enlargement(frame, *out)
+    if factor > LARGEST_ENLARGEMENT:
+        return f"it is too small: {width}x{height} pixels for a training picture of {out[0]}x{out[1]}", ()
+    notes = []
+    if factor > 1.01:
+        how_much = f"{factor:.1f} times" if factor >= 2 else f"by {factor - 1:.0%}"
+        notes.append(f"it is small ({width}x{height}) and would be enlarged {how_much}")
+    kept = kept_share(frame, width, height)
+    if kept < 0.5:
+        notes.append(f"its shape is far from the target: a crop keeps {kept:.0%} of it")
+    return "", tuple(notes)
+
+
+def few_pictures_warning(count: int) -> str:
+    """Return the warning for a small set, "" where there are enough pictures."""
+    if count >= FEWEST_PICTURES:
+        return ""
+    noun = "picture" if count == 1 else "pictures"
+    return (
+        f"Only {count} usable {noun}: with fewer than {FEWEST_PICTURES} a hypernetwork tends to copy them "
+        "instead of learning what they have in common. 20 to 50 varied ones are better."
+    )
+
+
+def _is_candidate(path: Path) -> bool:
+    if path.is_dir():
+        return False
+    if formats.is_picture_name(path):
+        return path.is_file() or path.is_symlink()
+    if path.suffix.lower() in _NOT_PICTURES or not path.is_file():
+        return False
+    try:
+        return formats.format_of(formats.head_of(path)) not in ("", *formats.WEAK_FORMATS)
+    except OSError:
+        return False
+
+
+def _notes_on_file(path: Path, header: Header) -> tuple[str, ...]:
+    notes = []
+    promised = formats.FORMAT_OF_EXTENSION.get(path.suffix.lower(), "")
+    actual = {"MPO": "JPEG", "DIB": "BMP"}.get(header.format, header.format)
+    if promised != actual:
+        extension = printable(path.suffix, 20) or "no extension"
+        notes.append(f"it is a {actual} picture although its name has {extension}; it is used all the same")
+    if header.frames > 1:
+        kind = "pages" if header.format == "TIFF" else "frames"
+        notes.append(f"it has {header.frames} {kind}; only the first is used")
+    return tuple(notes)
