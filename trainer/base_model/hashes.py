@@ -1,0 +1,62 @@
+"""The short hash and the name by which A1111 records a checkpoint in a hypernetwork."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from pathlib import Path
+
+import platformdirs
+
+from trainer.files import sha256_of, write_atomic
+
+SHORT_DIGITS = 10
+
+
+def short_hash(path: Path) -> str | None:
+    """Return the first 10 hex digits of a checkpoint's SHA-256, or None for a folder.
+
+    The hash of a file is kept in the user's cache folder until its size or time changes: 2-7 GB are read
+    only once.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    if path.is_dir():
+        return None
+    status = path.stat()
+    stamp = [status.st_size, status.st_mtime_ns]
+    cached = _cache_file(path)
+    try:
+        record = json.loads(cached.read_text("utf-8"))
+        if record["path"] == str(path.resolve()) and record["stamp"] == stamp:
+            return str(record["sha256"])[:SHORT_DIGITS]
+    except (OSError, ValueError, KeyError, TypeError):
+        record = None
+    digest = sha256_of(path)
+    with contextlib.suppress(OSError):  # without a cache folder it is only slower next time
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(cached, json.dumps({"path": str(path.resolve()), "stamp": stamp, "sha256": digest}))
+    return digest[:SHORT_DIGITS]
+
+
+def checkpoint_name(path: Path, models_dir: Path | None = None) -> str:
+    """Return the name that A1111 writes as `sd_checkpoint_name`.
+
+    Args:
+        path: The checkpoint.
+        models_dir: A1111's `models/Stable-diffusion`; the name is then the path below it, with `_` between folders.
+    """
+    resolved = path.resolve()
+    if models_dir is not None and resolved.is_relative_to(models_dir.resolve()):
+        relative = resolved.relative_to(models_dir.resolve())
+    else:
+        relative = Path(path.name)
+    name = relative if path.is_dir() else relative.with_suffix("")
+    return str(name).replace("/", "_").replace("\\", "_")
+
+
+def _cache_file(path: Path) -> Path:
+    key = hashlib.sha256(str(path.resolve()).encode("utf-8", "surrogateescape")).hexdigest()[:24]
+    return platformdirs.user_cache_path("hypernet-wizard") / "hashes" / f"{key}.json"
