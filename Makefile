@@ -13,7 +13,7 @@ setup: .venv/.ready          ## make .venv once; nothing to do afterwards
 	@touch $@
 
 demo: .venv/.ready           ## train a hypernetwork on the embedded demo model
-	@$(BIN)/hypernet demo --headless
+	@$(BIN)/hypernet demo
 
 lint: .venv/.test-ready      ## style, types and the rules of who may import whom
 	$(BIN)/ruff check .

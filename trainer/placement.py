@@ -1,0 +1,64 @@
+"""Where the run is computed, and in which numbers."""
+
+import torch
+
+from trainer.config.model import MemorySettings
+from trainer.errors import AppError
+
+_NO_HALF = ("GTX 16", "T400", "T600", "T1000", "MX450", "MX550", "TITAN V")
+"""Cards whose half precision gives NaN (pytorch issues 58123 and 77955) or gains nothing."""
+
+
+def choose_device(settings: MemorySettings) -> torch.device:
+    """Return the device asked for; "auto" takes the CUDA card with the most free memory, else MPS, else the CPU.
+
+    Raises:
+        AppError: the device asked for isn't there.
+    """
+    if settings.device == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda", max(range(torch.cuda.device_count()), key=_free_bytes))
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    device = torch.device(settings.device)
+    if device.type == "cuda":
+        _check_cuda(device)
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise AppError("No such device", "memory.device is mps, but torch has no MPS here.", "Set memory.device=auto.")
+    return device
+
+
+def choose_dtype(settings: MemorySettings, device: torch.device) -> torch.dtype:
+    """Return the numbers of the frozen model: as asked, or what the device computes safely and fast.
+
+    Raises:
+        AppError: fp16 on the CPU, which has no gradient scaling that would be worth it.
+    """
+    if settings.precision == "auto":
+        if device.type != "cuda" or any(name in torch.cuda.get_device_name(device) for name in _NO_HALF):
+            return torch.float32
+        return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float16
+    if settings.precision == "fp16" and device.type == "cpu":
+        raise AppError(
+            "Bad setting", "memory.precision fp16 needs a GPU.", "Set memory.precision to fp32, bf16 or auto."
+        )
+    return {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[settings.precision]
+
+
+def device_text(device: torch.device) -> str:
+    """Return a device's name for people."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def _check_cuda(device: torch.device) -> None:
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if (device.index or 0) >= count:
+        found = f"{count} CUDA card{'s' * (count != 1)}" if count else "no CUDA card that this torch can use"
+        raise AppError(
+            "No such GPU",
+            f"memory.device is {device}, but there is {found}.",
+            "Set memory.device=auto, or look at `nvidia-smi` and `hypernet doctor`.",
+        )
+
+
+def _free_bytes(index: int) -> int:
+    return torch.cuda.mem_get_info(index)[0]

@@ -1,0 +1,257 @@
+"""From a configuration to everything that training needs: model, network, latents, contexts."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from trainer.base_model.hashes import checkpoint_name, content_key, short_hash
+from trainer.base_model.load import BaseModel, load_base_model
+from trainer.base_model.text_encoding import encode_prompts
+from trainer.caching import Contexts, Progress, TensorCache, cached_posteriors, weight_from_alpha
+from trainer.captions.templates import fill, load_template
+from trainer.config import RunConfig
+from trainer.dataset import Posterior, SampleOrder, StepInputs, TrainingPicture, hold_out
+from trainer.dataset_files import find_training_pictures, load_pixels
+from trainer.diffusion import Diffusion
+from trainer.errors import AppError
+from trainer.hypernetwork import Hypernetwork, Structure, load
+from trainer.placement import choose_device, choose_dtype
+from trainer.schedule import Schedule
+from trainer.step import Denoiser
+from trainer.text import printable
+from trainer.validation import Validator, choose_measured, stratified_timesteps
+
+TEXT_BATCH = 16
+Phase = Callable[[str, int, int], None]
+"""Told (phase, done, total)."""
+
+
+@dataclass
+class Prepared:
+    """All that the loop and the previews work with."""
+
+    config: RunConfig
+    base: BaseModel
+    net: Hypernetwork
+    denoiser: Denoiser
+    inputs: StepInputs
+    contexts: Contexts
+    validator: Validator | None
+    first_step: int
+    """Steps that the network had already made."""
+    last_step: int
+    num_pictures: int
+    warnings: list[str]
+
+    @property
+    def own_prompts(self) -> list[str]:
+        """The first training prompts, for previews without one of their own."""
+        return [sample.prompt for sample in self.inputs.order.samples(1)]
+
+
+def prepare(config: RunConfig, project_root: Path, phase: Phase) -> Prepared:
+    """Load the model, make or load the network, and compute latents and contexts that aren't cached.
+
+    Raises:
+        AppError: whatever a user can mend: no pictures, a bad model, a network of other dimensions.
+    """
+    device = choose_device(config.memory)
+    dtype = choose_dtype(config.memory, device)
+    pictures, warnings = find_training_pictures(project_root / config.data.folder, config.data)
+
+    phase("loading the base model", 0, 1)
+    model_path = Path(config.model.path)
+    base = load_base_model(
+        model_path,
+        dtype=dtype,
+        prediction_type=config.model.prediction_type,
+        vae_path=Path(config.model.vae) if config.model.vae else None,
+        vae_dtype=torch.float32,  # the decoders of SD 1.x and 2.x overflow in half precision
+    )
+    net = make_network(config, base)
+    warnings += net.warnings
+    schedule_end = learning_rate(config, net.step).last_step
+    if config.training.steps <= net.step:
+        raise AppError(
+            "Nothing to train",
+            f"{printable(config.network.start_from)} has already made {net.step:,} steps, and training.steps is "
+            f"{config.training.steps:,} in total.",
+            f"Set training.steps above {net.step:,}.",
+        )
+    phase("loading the base model", 1, 1)
+
+    cache = TensorCache(project_root / "cache")
+    posteriors = _posteriors(config, base, pictures, cache, device, phase)
+    train, held_out = hold_out(pictures, config.validation.held_out_share if config.validation.every else 0)
+    order = SampleOrder(
+        [pictures[index] for index in train],
+        load_template(config.data.template),
+        config.name,
+        config.data,
+        config.training.batch_size,
+        config.seed,
+    )
+    contexts = Contexts(
+        lambda prompts, progress: _encode(base, prompts, config, device, progress),
+        cache,
+        ("text", content_key(model_path), config.model.clip_skip, config.model.emphasis),
+    )
+    diffusion = Diffusion.from_scheduler(base.noise_scheduler, device)
+    inputs = StepInputs(
+        order,
+        [posteriors[index] for index in train],
+        lambda step: contexts.of_step(order, step, schedule_end),
+        diffusion.num_timesteps,
+        config.training.noise_offset,
+    )
+    contexts.of_step(order, net.step + 1, schedule_end, lambda done, total: phase("prompts", done, total))
+    validator = _validator(config, pictures, posteriors, train, held_out, contexts, diffusion)
+    base.unet.to(device)
+    net.to(device)
+    denoiser = Denoiser(base.unet, diffusion, device, dtype, config.training.min_snr_gamma)
+    if config.memory.gradient_checkpointing:
+        base.unet.enable_gradient_checkpointing(
+            gradient_checkpointing_func=lambda f, *a: torch.utils.checkpoint.checkpoint(f, *a, use_reentrant=False)
+        )
+    return Prepared(
+        config, base, net, denoiser, inputs, contexts, validator, net.step, schedule_end, len(pictures), warnings
+    )
+
+
+def learning_rate(config: RunConfig, first_step: int) -> Schedule:
+    """Return the learning rate of a run that begins after `first_step` steps."""
+    optimizer = config.optimizer
+    return Schedule.parse(
+        optimizer.learning_rate,
+        config.training.steps,
+        min(first_step, config.training.steps - 1),
+        optimizer.schedule,
+        optimizer.warmup_steps,
+        optimizer.final_share,
+    )
+
+
+def make_network(config: RunConfig, base: BaseModel) -> Hypernetwork:
+    """Make the network that the configuration asks for, or load the one it goes on from.
+
+    Raises:
+        AppError: the file has no width that the model has.
+    """
+    settings = config.network
+    if settings.start_from:
+        net = load(Path(settings.start_from))
+        if not set(net.dims) & set(base.dims):
+            raise AppError(
+                "Hypernetwork doesn't fit",
+                f"{printable(settings.start_from)} has widths {_widths(net.dims)}, the model {_widths(base.dims)}.",
+                "Take a hypernetwork made for this family of models.",
+            )
+        net.name = config.name
+    else:
+        missing = sorted(set(settings.widths) - set(base.dims))
+        if missing:
+            raise AppError(
+                "Bad setting",
+                f"network.widths holds {_widths(missing)}, which {base.info.label} doesn't have.",
+                f"It has {_widths(base.dims)}; leave network.widths empty for all of them.",
+            )
+        structure = Structure(
+            layer_structure=settings.layer_structure,
+            activation_func=settings.activation,
+            is_layer_norm=settings.layer_norm,
+            weight_initialization=settings.initialization,
+            activate_output=settings.activate_output,
+            use_dropout=any(settings.dropout_structure),
+            dropout_structure=settings.dropout_structure,
+        )
+        net = Hypernetwork.create(
+            list(settings.widths) or base.dims,
+            structure,
+            name=config.name,
+            seed=config.seed,
+            zero_last_layer=settings.zero_last_layer,
+        )
+    net.sd_checkpoint = short_hash(Path(config.model.path))
+    net.sd_checkpoint_name = checkpoint_name(Path(config.model.path))
+    return net
+
+
+def _posteriors(
+    config: RunConfig,
+    base: BaseModel,
+    pictures: Sequence[TrainingPicture],
+    cache: TensorCache,
+    device: torch.device,
+    phase: Phase,
+) -> list[Posterior]:
+    @torch.no_grad()
+    def encode(picture: TrainingPicture) -> Posterior:
+        pixels_CHW, alpha_HW = load_pixels(picture.path, config.data)
+        base.vae.to(device)
+        posterior = base.vae.encode(pixels_CHW[None].to(device, base.vae.dtype)).latent_dist
+        mean_CHW, std_CHW = (
+            t[0].float().cpu() * base.vae.config.scaling_factor for t in (posterior.mean, posterior.std)
+        )
+        if not bool(torch.isfinite(mean_CHW).all()):
+            raise AppError(
+                "Bad latents",
+                f"The VAE gave numbers that are not finite for {printable(picture.path)}.",
+                "Leave this picture out, or set model.vae to another VAE.",
+            )
+        weight_HW = None if alpha_HW is None else weight_from_alpha(alpha_HW, tuple(mean_CHW.shape[1:]))
+        return Posterior(mean_CHW, std_CHW, weight_HW)
+
+    vae_path = Path(config.model.vae or config.model.path)
+    key = ("vae", content_key(vae_path), config.data.size, config.data.keep_aspect, config.data.alpha_as_weight)
+    posteriors = cached_posteriors(pictures, cache, key, encode, lambda done, total: phase("latents", done, total))
+    base.vae.to("cpu")
+    return posteriors
+
+
+@torch.no_grad()
+def _encode(
+    base: BaseModel, prompts: Sequence[str], config: RunConfig, device: torch.device, progress: Progress
+) -> list[Tensor]:
+    base.text_encoder.to(device)
+    contexts: list[Tensor] = []
+    for start in range(0, len(prompts), TEXT_BATCH):
+        batch = list(prompts[start : start + TEXT_BATCH])
+        encoded = encode_prompts(batch, base, clip_skip=config.model.clip_skip, emphasis=config.model.emphasis)
+        contexts += [context_LD.float().cpu() for context_LD in encoded]
+        progress(len(contexts), len(prompts))
+    base.text_encoder.to("cpu")
+    return contexts
+
+
+def own_prompt(picture: TrainingPicture, config: RunConfig) -> str:
+    """Return the prompt that a picture is validated with: the template's first line, nothing shuffled."""
+    return fill(load_template(config.data.template)[0], name=config.name, filewords=picture.caption)
+
+
+def _validator(
+    config: RunConfig,
+    pictures: Sequence[TrainingPicture],
+    posteriors: Sequence[Posterior],
+    train: Sequence[int],
+    held_out: Sequence[int],
+    contexts: Contexts,
+    diffusion: Diffusion,
+) -> Validator | None:
+    if not config.validation.every:
+        return None
+    prompts = [own_prompt(picture, config) for picture in pictures]
+    return Validator(
+        pictures,
+        posteriors,
+        contexts.load(prompts),
+        choose_measured(train, pictures, config.validation.pictures),
+        choose_measured(held_out, pictures, config.validation.pictures),
+        stratified_timesteps(diffusion.num_timesteps, config.validation.timesteps),
+    )
+
+
+def _widths(dims: Sequence[int]) -> str:
+    return ", ".join(str(dim) for dim in dims)

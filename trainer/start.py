@@ -1,0 +1,44 @@
+"""From a project to a run that goes on by itself."""
+
+from datetime import date
+
+from trainer.config import RunConfig, config_toml
+from trainer.errors import AppError
+from trainer.files import write_atomic
+from trainer.pictures.look import picture_files
+from trainer.project import Project
+from trainer.run.folder import RunFolder
+from trainer.run.launch import start_worker
+from trainer.text import printable
+
+
+def start_run(project: Project, config: RunConfig) -> RunFolder:
+    """Make a run's folder and start its worker.
+
+    Raises:
+        AppError: there is nothing to train on, no base model, or the folder can't be written.
+    """
+    if not config.model.path:
+        raise AppError(
+            "No base model",
+            f"{printable(project.name)} has no base model.",
+            "Give one with --set model.path=FILE.",
+        )
+    training_folder = project.root / config.data.folder
+    if not training_folder.is_dir() or not picture_files(training_folder):
+        raise AppError(
+            "No training pictures",
+            f"{printable(training_folder)} holds no pictures.",
+            f"Run `hypernet crop {printable(project.name)}` first.",
+        )
+    try:
+        folder = RunFolder.create(project.output, config.name, date.today())
+        write_atomic(folder.config_file, config_toml(config))
+    except OSError as error:
+        raise AppError(
+            "Cannot make the run's folder",
+            f"{printable(error.filename or project.output)}: {error.strerror}.",
+            "Make room, or choose a place you may write to.",
+        ) from None
+    start_worker(folder)
+    return folder

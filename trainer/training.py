@@ -1,0 +1,271 @@
+"""The loop: step, record, validate, save, preview, and obey commands in between."""
+
+import math
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from trainer.errors import AppError
+from trainer.hypernetwork import attach, save, save_optimizer
+from trainer.preparation import Prepared, learning_rate
+from trainer.preview import Previewer
+from trainer.records import LossTable, TensorBoard
+from trainer.resume_state import ResumeState, optimizer_tensors, read_state, restore_optimizer, write_state
+from trainer.run.control import Command, Commands
+from trainer.run.events import EventWriter
+from trainer.run.folder import RunFolder
+from trainer.run.signals import StopRequest
+from trainer.schedule import Schedule
+from trainer.step import StepResult, accumulate_gradient, clip_gradient
+
+MAX_OVERFLOWS = 24
+"""Halvings of the gradient scale from 65536 down to nothing."""
+POLL_S = 0.2
+
+
+@dataclass
+class Training:
+    """A run in progress. Everything that must survive a kill is in `resume_state`."""
+
+    prepared: Prepared
+    folder: RunFolder
+    events: EventWriter
+    commands: Commands
+    stop: StopRequest
+    step: int = 0
+    """Optimizer steps done."""
+    changes: list[tuple[int, str, str]] = field(default_factory=list)
+    """(step, "learning_rate" or "preview_prompt", value) changed while running."""
+    best: tuple[float, int] | None = None
+    """(loss, step) of the best validation."""
+    state_time: float = 0.0
+    seconds: float = 0.0
+    """Time spent training, over all sittings."""
+
+    def __post_init__(self) -> None:
+        """Make the optimizer, and put back the state of an earlier sitting."""
+        config = self.prepared.config
+        self.config = config
+        self.net = self.prepared.net
+        self.net.train()
+        self.parameters = [p for p in self.net.parameters() if p.requires_grad]
+        options = config.optimizer
+        self.optimizer = torch.optim.AdamW(
+            self.parameters,
+            lr=1.0,
+            betas=(options.beta1, options.beta2),
+            eps=options.epsilon,
+            weight_decay=options.weight_decay,
+            fused=self.prepared.denoiser.device.type == "cuda",
+        )
+        half = self.prepared.denoiser.dtype == torch.float16
+        self.scaler = torch.amp.GradScaler(self.prepared.denoiser.device.type, enabled=half)
+        self.step = self.prepared.first_step
+        self.schedule = learning_rate(config, self.step)
+        self.clip_limit = Schedule.parse(options.clip_value, config.training.steps, self.step)
+        self.previewer = Previewer.of(self.prepared)
+        self._restore()
+        self.table = LossTable(self.folder.loss_csv, self.step) if config.save.csv_every else None
+        self.board = TensorBoard(self.folder.path / "tensorboard") if config.save.tensorboard else None
+
+    def run(self) -> bool:
+        """Train to the end; return whether it was reached, or a stop was asked for."""
+        with attach(self.prepared.base.unet, [(self.net, 1.0)]):
+            if self.step == self.prepared.first_step and self.step < self.last_step:
+                self._validate()
+                self._preview()
+                self.keep_state()
+            while self.step < self.last_step:
+                self._obey()
+                if self.stop.requested:
+                    self._save_checkpoint()
+                    self.keep_state()
+                    return False
+                self._one_step()
+                self._occasions()
+        return True
+
+    @property
+    def last_step(self) -> int:
+        """Steps after which the run ends."""
+        return self.schedule.last_step
+
+    def _one_step(self) -> None:
+        started = time.perf_counter()
+        rate = self.schedule.at(self.step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        result, norm = self._update()
+        self.step += 1
+        self.net.step = self.step
+        seconds = time.perf_counter() - started
+        self.seconds += seconds
+        self.events.emit(
+            "step",
+            step=self.step,
+            loss=result.loss,
+            learning_rate=rate,
+            grad_norm=norm,
+            seconds=seconds,
+            vram_bytes=_vram(),
+        )
+        if self.table and self.step % self.config.save.csv_every == 0:
+            self.table.add(self.step, self.prepared.inputs.order.epoch(self.step), result.loss, rate)
+        if self.board:
+            self.board.add(self.step, result.loss, rate)
+
+    def _update(self) -> tuple[StepResult, float]:
+        inputs, config = self.prepared.inputs, self.config
+        for _ in range(MAX_OVERFLOWS):
+            batches = inputs.micro_batches(self.step + 1, config.memory.micro_batch)
+            result = accumulate_gradient(self.prepared.denoiser, batches, config.training.batch_size, self.scaler)
+            self.scaler.unscale_(self.optimizer)
+            norm = clip_gradient(self.parameters, config.optimizer.clip, self.clip_limit.at(self.step))
+            finite = math.isfinite(norm) and math.isfinite(result.loss)
+            if finite or self.scaler.is_enabled():
+                self.scaler.step(self.optimizer)  # leaves the weights alone where a gradient overflowed
+                self.scaler.update()
+            self.optimizer.zero_grad(set_to_none=True)
+            if finite:
+                return result, norm
+            if not self.scaler.is_enabled():
+                break
+        raise AppError(
+            "Training diverged", self._divergence(), "Go on from an earlier checkpoint with a lower learning rate."
+        )
+
+    def _divergence(self) -> str:
+        order = self.prepared.inputs.order
+        names = ", ".join(dict.fromkeys(order.pictures[s.picture].path.name for s in order.samples(self.step + 1)))
+        return (
+            f"The loss of step {self.step + 1} is not a finite number ({names}, learning rate "
+            f"{self.schedule.at(self.step):g}). The step was not applied; what was saved before is good."
+        )
+
+    def _occasions(self) -> None:
+        """Whatever is due after this step."""
+        config = self.config
+        ends = self.step == self.last_step
+        if config.validation.every and (ends or self.step % config.validation.every == 0):
+            self._validate()
+        if ends or (config.save.every and self.step % config.save.every == 0):
+            self._save_checkpoint()
+        if config.preview.every and (ends or self.step % config.preview.every == 0):
+            self._preview()
+        if ends or time.monotonic() - self.state_time >= config.save.state_every_s:
+            self.keep_state()
+
+    def _validate(self) -> None:
+        validator = self.prepared.validator
+        if validator is None:
+            return
+        self.net.eval()
+        found = validator.measure(self.prepared.denoiser)
+        self.net.train()
+        best = self.best is None or found.judged < self.best[0]
+        if best:
+            self.best = (found.judged, self.step)
+        self.events.emit("validated", step=self.step, held_out=found.held_out, training=found.training, best=best)
+
+    def _preview(self) -> None:
+        if not self.config.preview.every:
+            return
+        path = self.folder.images / f"{self.config.name}-{self.step}.png"
+        started = time.perf_counter()
+        try:
+            self.previewer.draw(path, f"{self.config.name}-{self.step}")
+        except (ArithmeticError, RuntimeError, OSError) as error:
+            self.events.emit("warning", message=f"The preview of step {self.step} failed and was left out: {error}")
+            return
+        self.events.emit("preview", step=self.step, path=str(path), seconds=time.perf_counter() - started)
+
+    def checkpoint_path(self) -> Path:
+        """Return where the checkpoint of the present step lies."""
+        return self.folder.hypernetworks / f"{self.config.name}-{self.step}.pt"
+
+    def _save_checkpoint(self) -> None:
+        path = self.checkpoint_path()
+        save(self.net, path)
+        if self.config.save.optimizer_state:
+            save_optimizer(path, self.optimizer, self.net)
+        self.events.emit("saved", step=self.step, path=str(path))
+
+    def keep_state(self) -> None:
+        """Write the resume state."""
+        facts: dict[str, Any] = {
+            "scaler": self.scaler.state_dict(),
+            "changes": self.changes,
+            "best": self.best,
+            "seconds": self.seconds,
+            "validation_start": self.prepared.validator.start if self.prepared.validator else {},
+        }
+        state = ResumeState(self.step, self.net.state_dict(), optimizer_tensors(self.optimizer), facts)
+        write_state(self.folder.state, state)
+        self.state_time = time.monotonic()
+
+    def _restore(self) -> None:
+        state, warnings = read_state(self.folder.state)
+        for message in warnings:
+            self.events.emit("warning", message=message)
+        if state is None:
+            return
+        self.net.load_state_dict(state.weights)
+        restore_optimizer(self.optimizer, state.optimizer)
+        self.scaler.load_state_dict(state.facts["scaler"])
+        self.step = self.net.step = state.step
+        self.seconds = state.facts["seconds"]
+        self.best = None if state.facts["best"] is None else tuple(state.facts["best"])
+        for step, what, value in state.facts["changes"]:
+            self._change(step, what, value)
+        if self.prepared.validator:
+            start = state.facts["validation_start"]
+            self.prepared.validator.start = {side: {int(t): v for t, v in by.items()} for side, by in start.items()}
+
+    def _obey(self) -> None:
+        paused = False
+        while True:
+            for command in self.commands.take():
+                paused = self._carry_out(command, paused)
+            if not paused or self.stop.requested:
+                return
+            time.sleep(POLL_S)
+
+    def _carry_out(self, command: Command, paused: bool) -> bool:
+        """Carry out one command; return whether the run is paused now."""
+        if command.name == "pause" and not paused:
+            self.keep_state()
+            self.events.emit("paused", step=self.step)
+        elif command.name == "resume" and paused:
+            self.events.emit("resumed", step=self.step)
+        elif command.name == "save":
+            self._save_checkpoint()
+            self.keep_state()
+        elif command.name == "preview":
+            self._preview()
+        elif command.name == "stop":
+            self.stop.request()
+        elif command.name in ("set_learning_rate", "set_preview_prompt"):
+            self._try_change(command.name.removeprefix("set_"), str(command.fields.get("value", "")))
+        return command.name == "pause" or (paused and command.name != "resume")
+
+    def _try_change(self, what: str, value: str) -> None:
+        try:
+            self._change(self.step, what, value)
+        except ValueError as error:
+            self.events.emit("warning", message=f"{what} stays as it was: {value!r} {error}")
+            return
+        self.events.emit("changed", step=self.step, what=what, value=value)
+
+    def _change(self, step: int, what: str, value: str) -> None:
+        if what == "learning_rate":
+            self.schedule = Schedule.parse(value, self.config.training.steps, step)
+        else:
+            self.previewer.prompt = value
+        self.changes.append((step, what, value))
+
+
+def _vram() -> int | None:
+    return torch.cuda.max_memory_allocated() if torch.cuda.is_initialized() else None

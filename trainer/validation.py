@@ -1,0 +1,90 @@
+"""Losses on fixed pictures, noise and timesteps, which can be compared from step to step.
+
+The training loss mostly tells which timesteps were drawn; this one doesn't. Each timestep's loss is
+divided by its value before training, so that the easy ones, whose loss is the largest, don't hide
+the rest. Nothing here touches a random generator or a gradient.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from trainer.dataset import Posterior, TrainingPicture, stack_contexts
+from trainer.randomness import normal
+from trainer.step import Denoiser, MicroBatch
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Mean loss relative to the start, on each side; 1.0 is the base model."""
+
+    held_out: float | None
+    training: float
+    held_out_by_timestep: dict[int, float] = field(default_factory=dict)
+    training_by_timestep: dict[int, float] = field(default_factory=dict)
+
+    @property
+    def judged(self) -> float:
+        """The figure that decides which step is best."""
+        return self.training if self.held_out is None else self.held_out
+
+
+@dataclass
+class Validator:
+    """Measures the same pictures in the same noise each time."""
+
+    pictures: Sequence[TrainingPicture]
+    posteriors: Sequence[Posterior]
+    contexts: Sequence[Tensor]
+    """Context_LD of each picture's own prompt."""
+    training: Sequence[int]
+    held_out: Sequence[int]
+    timesteps: Sequence[int]
+    start: dict[str, dict[int, float]] = field(default_factory=dict)
+    """Raw losses before training, by side and timestep; kept with the resume state."""
+
+    def measure(self, denoiser: Denoiser) -> Validation:
+        """Return the present losses; the first call sets what they are relative to."""
+        held_out = self._side(denoiser, "held_out", self.held_out) if self.held_out else {}
+        training = self._side(denoiser, "training", self.training)
+        return Validation(_mean(held_out) if held_out else None, _mean(training), held_out, training)
+
+    def _side(self, denoiser: Denoiser, side: str, indexes: Sequence[int]) -> dict[int, float]:
+        losses = {t: _mean_of([self._loss(denoiser, i, t) for i in indexes]) for t in self.timesteps}
+        start = self.start.setdefault(side, losses)
+        return {t: loss / max(start[t], 1e-12) for t, loss in losses.items()}
+
+    @torch.no_grad()
+    def _loss(self, denoiser: Denoiser, index: int, timestep: int) -> float:
+        posterior, key = self.posteriors[index], self.pictures[index].key
+        noise_CHW = normal(tuple(posterior.mean_CHW.shape), 0, "validation", key, timestep)
+        weight = None if posterior.weight_HW is None else posterior.weight_HW[None]
+        batch = MicroBatch(
+            posterior.mean_CHW[None],
+            noise_CHW[None],
+            torch.tensor([timestep]),
+            stack_contexts([self.contexts[index]]),
+            weight,
+            dropout_seed=0,
+        )
+        return float(denoiser.loss_B(batch)[0])
+
+
+def stratified_timesteps(num_timesteps: int, count: int) -> list[int]:
+    """Return the middles of `count` equal parts of the schedule."""
+    return [int((i + 0.5) * num_timesteps / count) for i in range(count)]
+
+
+def choose_measured(indexes: Sequence[int], pictures: Sequence[TrainingPicture], most: int) -> list[int]:
+    """Choose at most `most` pictures by content, so that adding files changes few of them."""
+    return sorted(sorted(indexes, key=lambda index: pictures[index].key)[:most])
+
+
+def _mean(losses: dict[int, float]) -> float:
+    return _mean_of(list(losses.values()))
+
+
+def _mean_of(values: list[float]) -> float:
+    return sum(values) / len(values)
