@@ -89,8 +89,28 @@ def crop_picture(path: Path, options: CropOptions, manual: Frame | None = None) 
     return Crops(tuple(images), (*notes, *picture.notes), header.width * header.height / 1e6)
 
 
+def cover(image: Image.Image, width: int, height: int) -> Image.Image:
+    """Scale an RGB or RGBA image to cover width x height and cut its middle out; never squashed."""
+    if image.size == (width, height):
+        return image
+    return _resized(image, center_frame(image.width, image.height, width, height).box, (width, height))
+
+
+def keep_shape(image: Image.Image, multiple: int) -> Image.Image:
+    """Cut an image's edges so that its sides are multiples of `multiple` pixels; no resizing where it is large enough.
+
+    A side shorter than `multiple` is scaled up to it.
+    """
+    if min(image.size) < multiple:
+        factor = multiple / min(image.size)
+        image = cover(image, max(multiple, round(image.width * factor)), max(multiple, round(image.height * factor)))
+    width, height = (side // multiple * multiple for side in image.size)
+    left, top = (image.width - width) // 2, (image.height - height) // 2
+    return image.crop((left, top, left + width, top + height))
+
+
 def cut_out(picture: Picture, cut: Cut) -> Image.Image:
-    """Resize one frame of a decoded picture; nothing outside the frame bleeds in."""
+    """Resize one frame of a decoded picture, which may be smaller than the file's; nothing outside bleeds in."""
     x_scale = picture.rgb.width / picture.header.width
     y_scale = picture.rgb.height / picture.header.height
     left, top, right, bottom = cut.frame.box
@@ -101,9 +121,9 @@ def cut_out(picture: Picture, cut: Cut) -> Image.Image:
         min(float(picture.rgb.height), bottom * y_scale),
     )
     size = (cut.out_width, cut.out_height)
-    rgb = picture.rgb.resize(size, Image.Resampling.LANCZOS, box=box)
+    rgb = _resized(picture.rgb, box, size)
     if picture.alpha is not None:
-        rgb.putalpha(picture.alpha.resize(size, Image.Resampling.LANCZOS, box=box))
+        rgb.putalpha(_resized(picture.alpha, box, size))
     return rgb
 
 
@@ -135,3 +155,13 @@ def _scale_needed(width: int, height: int, options: CropOptions, manual: Frame |
         return enlargement(manual, *sides)
     out = out_size(width, height, options)
     return enlargement(center_frame(width, height, *out), *out)
+
+
+def _resized(image: Image.Image, box: tuple[float, float, float, float], size: tuple[int, int]) -> Image.Image:
+    """Resize a part by Lanczos, in gamma-encoded values as the VAE was trained on; alpha doesn't darken colours."""
+    if image.mode == "RGBA":  # Pillow would premultiply, and blacken what alpha hides
+        rgb, alpha = image.convert("RGB"), image.getchannel("A")
+        resized = _resized(rgb, box, size)
+        resized.putalpha(_resized(alpha, box, size))
+        return resized
+    return image.resize(size, Image.Resampling.LANCZOS, box=box)

@@ -110,9 +110,16 @@ def decode(
     return Picture(rgb, None if alpha is None else _upright(alpha, orientation), header, tuple(notes))
 
 
-def open_rgb(path: Path) -> Image.Image:
-    """Decode a picture at full size to upright RGB on white; raises PictureError."""
-    return decode(path).rgb
+def open_rgb(path: Path, *, keep_alpha: bool = False) -> Image.Image:
+    """Decode a picture at full size to upright RGB, on white; RGBA where a varying alpha is to be kept.
+
+    Raises:
+        PictureError: with the reason.
+    """
+    picture = decode(path, keep_alpha=keep_alpha)
+    if picture.alpha is not None:
+        picture.rgb.putalpha(picture.alpha)
+    return picture.rgb
 
 
 @contextlib.contextmanager

@@ -1,6 +1,5 @@
 """Crop a whole folder: only what changed, over all cores, saying what was done with every picture."""
 
-import contextlib
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -10,18 +9,17 @@ from typing import Literal
 from trainer.errors import AppError
 from trainer.files import sha256_of
 from trainer.pictures.aside import set_aside, take_back_caption
+from trainer.pictures.check import no_pictures
 from trainer.pictures.crop import CropOptions, crop_picture, save_crops
 from trainer.pictures.decode import PictureError
 from trainer.pictures.geometry import Frame
-from trainer.pictures.look import few_pictures_warning, list_pictures
+from trainer.pictures.look import few_pictures_warning, picture_files
 from trainer.pictures.manifest import Entry, Manifest, read_manifest, write_manifest
 from trainer.pictures.names import crop_name
-from trainer.pictures.pool import core_count, map_processes
+from trainer.pictures.pool import map_processes, worker_count
 from trainer.text import printable
 
 _RECORD_EVERY_S = 5.0
-_BYTES_PER_WORKER = 4_000_000
-"""A worker takes some tenths of a second to start; it pays off for some megabytes of pictures."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +95,7 @@ def crop_folder(
         AppError: no usable pictures, unusable folders, or a full disk. What was done stays done.
     """
     begun_s = time.monotonic()
-    pictures = list_pictures(source)
+    pictures = picture_files(source)
     _check_folders(source, processed, pictures)
     manifest = read_manifest(processed)
     wanted = [path for path in pictures if path.name not in left_out]
@@ -186,10 +184,12 @@ def _crop(tasks: list[Task], manifest: Manifest, strays: list[str], workers: int
             to_do.append(task)
     if not to_do:
         return
+    if workers is None:
+        workers = worker_count(task.source for task in to_do)
     saved_s = time.monotonic()
     processed = to_do[0].processed
     try:
-        for task, answer in map_processes(crop_one, to_do, _worker_count(to_do) if workers is None else workers):
+        for task, answer in map_processes(crop_one, to_do, workers):
             result, entry = answer or _left_aside(task, "decoding it needs more memory than there is")
             if entry is not None:
                 manifest.entries[entry.source] = entry
@@ -222,14 +222,6 @@ def _outputs_exist(task: Task) -> bool:
     )
 
 
-def _worker_count(tasks: list[Task]) -> int:
-    num_bytes = 0
-    for task in tasks:
-        with contextlib.suppress(OSError):
-            num_bytes += task.source.stat().st_size
-    return max(1, min(core_count(), num_bytes // _BYTES_PER_WORKER))
-
-
 def _forget_gone(processed: Path, manifest: Manifest, present: set[str]) -> tuple[str, ...]:
     """Set aside what was made from sources that are gone or left out; their numbers stay on record."""
     gone = [entry for entry in manifest.entries.values() if entry.source not in present and entry.outputs]
@@ -240,11 +232,7 @@ def _forget_gone(processed: Path, manifest: Manifest, present: set[str]) -> tupl
 
 def _check_folders(source: Path, processed: Path, pictures: list[Path]) -> None:
     if not pictures:
-        raise AppError(
-            "No pictures found",
-            f"{printable(source)} holds no picture files.",
-            "Put 20 to 50 pictures (JPEG, PNG, WebP, BMP, TIFF) into it, or name another folder.",
-        )
+        raise no_pictures(source)
     try:
         processed.mkdir(parents=True, exist_ok=True, mode=0o700)
         same = source.samefile(processed)

@@ -20,6 +20,9 @@ FEWEST_PICTURES = 10
 LARGEST_ENLARGEMENT = 8.0
 """Pictures that would be enlarged more than this many times are left out."""
 
+SMALLEST_PX = 8
+"""A picture narrower than one latent pixel is of no use at any size."""
+
 _THUMBNAIL_PX = 256
 _NOT_PICTURES = {
     ".txt", ".caption", ".json", ".jsonl", ".toml", ".yaml", ".yml", ".csv", ".md", ".log", ".xml", ".html",
@@ -41,8 +44,13 @@ class Look:
     header: Header | None = None
     """Size, format and frames; None where the file could not be read."""
 
+    @property
+    def usable(self) -> bool:
+        """Whether the picture is not left out."""
+        return self.status != "left-out"
 
-def list_pictures(folder: Path) -> list[Path]:
+
+def picture_files(folder: Path) -> list[Path]:
     """Return the picture files of a folder in natural order: not recursive, hidden files left out.
 
     A file counts as a picture by its extension, or by its first bytes where the extension says nothing.
@@ -68,13 +76,20 @@ def natural_key(path: Path) -> tuple[tuple[int, int | str], ...]:
     return tuple((0, int(part)) if part.isdecimal() else (1, part) for part in (*parts, path.name))
 
 
-def look(path: Path, size: int = 512, *, keep_aspect: bool = False, max_megapixels: float = MAX_MEGAPIXELS) -> Look:
-    """Decode a picture once and say whether it can become a training picture of `size` pixels."""
+def look(path: Path, size: int = 0, *, keep_aspect: bool = False, max_megapixels: float = MAX_MEGAPIXELS) -> Look:
+    """Decode a picture once and say whether it can become a training picture.
+
+    Args:
+        path: The picture.
+        size: Side of the training pictures in pixels, to judge the picture's own size by; 0 doesn't judge it.
+        keep_aspect: Training pictures keep the picture's shape.
+        max_megapixels: Larger pictures are left out.
+    """
     return look_at_pixels(path, size, keep_aspect=keep_aspect, max_megapixels=max_megapixels)[0]
 
 
 def look_at_pixels(
-    path: Path, size: int = 512, *, keep_aspect: bool = False, max_megapixels: float = MAX_MEGAPIXELS
+    path: Path, size: int = 0, *, keep_aspect: bool = False, max_megapixels: float = MAX_MEGAPIXELS
 ) -> tuple[Look, Picture | None]:
     """As `look`, and return the decoded picture as well (reduced to about 512 pixels or more)."""
     try:
@@ -91,6 +106,10 @@ def look_at_pixels(
 def judge_size(header: Header, size: int, keep_aspect: bool = False) -> tuple[str, tuple[str, ...]]:
     """Return the reason to leave a picture out for its size (or ""), and notes on enlarging and cutting."""
     width, height = header.width, header.height
+    if min(width, height) < SMALLEST_PX:
+        return f"it is too small: {width}x{height} pixels", ()
+    if not size:
+        return "", ()
     out = aspect_size(width, height, size) if keep_aspect else (size, size)
     frame = center_frame(width, height, *out)
     factor = enlargement(frame, *out)

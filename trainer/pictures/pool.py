@@ -1,5 +1,6 @@
 """Run a function over many items in worker processes that die with their parent and may die alone."""
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -8,17 +9,29 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 from typing import TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _QUEUED_PER_WORKER = 3
+_BYTES_PER_WORKER = 4_000_000
+"""A worker takes some tenths of a second to start; it pays off for some megabytes of pictures."""
 
 
 def core_count() -> int:
     """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def worker_count(paths: Iterable[Path]) -> int:
+    """Return how many processes pay off for reading these files: at most one for each core."""
+    num_bytes = 0
+    for path in paths:
+        with contextlib.suppress(OSError):
+            num_bytes += path.stat().st_size
+    return max(1, min(core_count(), num_bytes // _BYTES_PER_WORKER))
 
 
 def map_processes(

@@ -1,0 +1,1 @@
+"""What the pictures are said to show: caption files, file names, prompt templates, tags."""

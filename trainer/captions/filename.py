@@ -1,0 +1,41 @@
+"""Captions from file names, by A1111's rule (`modules/textual_inversion/dataset.py`, v1.10.1)."""
+
+import re
+
+from trainer.errors import AppError
+from trainer.text import printable
+
+_NUMBER_AT_START = re.compile(r"^[-\d]+\s*")
+
+
+def words_of(stem: str, regex: str = "", join: str = " ") -> str:
+    """Return the words of a file name without extension.
+
+    A leading run of digits and hyphens with the spaces after it goes, which also removes the
+    "00012-0-" of training pictures; what `regex` finds in the rest is joined by `join`.
+
+    Args:
+        stem: File name without extension.
+        regex: A1111's "filename word regex"; empty takes all.
+        join: A1111's "filename join string".
+
+    Raises:
+        AppError: `regex` is no regular expression.
+    """
+    text = _NUMBER_AT_START.sub("", stem)
+    if not regex:
+        return text
+    found = (match if isinstance(match, str) else "".join(match) for match in compiled(regex).findall(text))
+    return join.join(found)
+
+
+def compiled(regex: str) -> re.Pattern[str]:
+    """Compile a user's regular expression; raises AppError where it is none."""
+    try:
+        return re.compile(regex)
+    except re.error as error:
+        raise AppError(
+            "Bad regular expression",
+            f'data.filename_regex is "{printable(regex, 60)}": {error}.',
+            r"Write one such as \w+ (every word), or leave it empty to take the whole name.",
+        ) from None
