@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 
@@ -12,11 +11,9 @@ from trainer.base_model.names import Source, SourceOf
 from trainer.errors import AppError
 from trainer.text import printable
 
-Module = TypeVar("Module", bound=torch.nn.Module)
-
 
 def build_module(
-    make: Callable[[], Module],
+    make: Callable[[], torch.nn.Module],
     tensors: Mapping[str, torch.Tensor],
     source_of: SourceOf,
     *,
@@ -24,7 +21,7 @@ def build_module(
     device: torch.device | str,
     what: str,
     path: Path,
-) -> Module:
+) -> torch.nn.Module:
     """Make a module and give it the tensors that `source_of` names; frozen and in eval mode.
 
     With the dtype of the file and on the CPU the parameters alias the mapped file: no memory is taken until

@@ -64,9 +64,9 @@ def unet_sources(config: Mapping[str, Any], prefix: str) -> SourceOf:
                 return Source(f"{prefix}{place}.{rest[-1]}")
             return Source(f"{prefix}output_blocks.{block * per_block + index}.{_inner(kind, rest)}")
         if parts[0] == "mid_block":
-            place = 1 if parts[1] == "attentions" else 2 * int(parts[2])
+            position = 1 if parts[1] == "attentions" else 2 * int(parts[2])
             inner = _inner(parts[1], parts[3:]).partition(".")[2]
-            return Source(f"{prefix}middle_block.{place}.{inner}")
+            return Source(f"{prefix}middle_block.{position}.{inner}")
         stem, _, leaf = name.rpartition(".")
         return Source(f"{prefix}{_UNET_FIXED[stem]}.{leaf}")
 
@@ -87,9 +87,7 @@ def vae_sources(config: Mapping[str, Any], prefix: str) -> SourceOf:
     def source_of(name: str) -> Source:
         name = re.sub(r"down_blocks\.(\d+)\.resnets\.(\d+)", r"down.\1.block.\2", name)
         name = re.sub(r"down_blocks\.(\d+)\.downsamplers\.0", r"down.\1.downsample", name)
-        name = re.sub(
-            r"up_blocks\.(\d+)\.(resnets|upsamplers)\.(\d+)", lambda found: _vae_up(found, levels), name
-        )
+        name = re.sub(r"up_blocks\.(\d+)\.(resnets|upsamplers)\.(\d+)", lambda found: _vae_up(found, levels), name)
         name = re.sub(r"mid_block\.resnets\.(\d)", lambda found: f"mid.block_{int(found[1]) + 1}", name)
         attention = re.match(r"(.*)mid_block\.attentions\.0\.(.+)\.(weight|bias)$", name)
         if attention:

@@ -88,7 +88,7 @@ def _append_token(chunks: list[Chunk], token: int, weight: float, room: int, com
     chunk = chunks[-1]
     if token == comma_id:
         chunk.last_comma = len(chunk.ids)
-    elif len(chunk.ids) == room and 0 <= chunk.last_comma and len(chunk.ids) - chunk.last_comma <= COMMA_BACKTRACK:
+    elif len(chunk.ids) == room and chunk.last_comma >= 0 and len(chunk.ids) - chunk.last_comma <= COMMA_BACKTRACK:
         cut = chunk.last_comma + 1
         chunks.append(Chunk(chunk.ids[cut:], chunk.weights[cut:]))
         del chunk.ids[cut:], chunk.weights[cut:]
