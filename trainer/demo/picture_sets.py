@@ -32,14 +32,16 @@ def write_picture_set(kind: Literal["style", "character"], folder: Path) -> None
 
 
 def style_scenes(rng: Random, count: int = STYLE_PICTURES) -> list[Scene]:
-    """Single things in which every shape, colour and background comes about equally often."""
-    shapes, colours, backgrounds = (_dealt(list(words), count, rng) for words in (SHAPES, COLOURS, COLOURS))
-    scenes = []
-    for shape, colour, background in zip(shapes, colours, backgrounds, strict=True):
-        if colour == background:
-            background = next(name for name in COLOURS if name != colour)
-        scenes.append(place_scene(Scene((Thing(shape, colour),), background), rng))
-    return scenes
+    """Single things in which every shape, colour and background comes about equally often, none twice."""
+    while True:
+        shapes, colours, backgrounds = (_dealt(list(words), count, rng) for words in (SHAPES, COLOURS, COLOURS))
+        dealt = set(zip(shapes, colours, backgrounds, strict=True))
+        if len(dealt) == count and all(colour != background for _, colour, background in dealt):
+            break
+    return [
+        place_scene(Scene((Thing(shape, colour),), background), rng)
+        for shape, colour, background in zip(shapes, colours, backgrounds, strict=True)
+    ]
 
 
 def _dealt(words: list[str], count: int, rng: Random) -> list[str]:
