@@ -136,11 +136,18 @@ def test_broken_files_give_one_clear_error(tmp_path: Path, case: str) -> None:
     assert "\x1b" not in str(caught.value)
 
 
+def test_a_header_that_begins_like_a_pickle_is_still_read(tmp_path: Path) -> None:
+    header = {"down_blocks.0.bias": {"dtype": "F16", "shape": [1], "data_offsets": [0, 2]}}
+    raw = json.dumps(header).encode().ljust(0x0280)
+    (tmp_path / "x.safetensors").write_bytes(struct.pack("<Q", len(raw)) + raw + b"00")
+    assert inspect_model(tmp_path / "x.safetensors").family == "diffusers-part"
+
+
 def test_a_download_cut_short_tells_both_sizes(tmp_path: Path) -> None:
     path = write_header(tmp_path / "half.safetensors", sd_shapes())
     whole = path.stat().st_size
     os.truncate(path, whole // 2)
-    with pytest.raises(AppError, match="should be .* but is") as caught:
+    with pytest.raises(AppError, match=r"should be .* but is") as caught:
         inspect_model(path)
     assert str(whole) in caught.value.message
 

@@ -41,6 +41,15 @@ def short_hash(path: Path) -> str | None:
     return digest[:SHORT_DIGITS]
 
 
+def content_key(path: Path) -> str:
+    """Return what identifies a model's content: a file's short hash, or one over a folder's weight files."""
+    if path.is_file():
+        return short_hash(path) or ""
+    weights = sorted(file for pattern in ("*.safetensors", "*.bin") for file in path.rglob(pattern))
+    text = "\n".join(f"{file.relative_to(path)} {short_hash(file)}" for file in weights)
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:SHORT_DIGITS]
+
+
 def checkpoint_name(path: Path, models_dir: Path | None = None) -> str:
     """Return the name that A1111 writes as `sd_checkpoint_name`.
 

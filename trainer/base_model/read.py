@@ -64,7 +64,11 @@ def file_format(path: Path) -> Literal["safetensors", "pickle"]:
         reason = printable(error.strerror or error)
         raise AppError("Cannot read the file", f"{printable(path)}: {reason}.", "Check name and rights.") from error
     _refuse_text(path, front)
-    return "pickle" if front[:4] == b"PK\x03\x04" or front[:1] == b"\x80" else "safetensors"
+    if front[:4] == b"PK\x03\x04":
+        return "pickle"
+    # A safetensors header of the right length begins with the bytes of a pickle too, but has its brace at byte 8.
+    is_stream = front[:1] == b"\x80" and front[1:2] <= b"\x05" and front[8:9] != b"{"
+    return "pickle" if is_stream else "safetensors"
 
 
 def _refuse_text(path: Path, front: bytes) -> None:
