@@ -109,13 +109,12 @@ def caption(
     from trainer.captions.folder import caption_folder
     from trainer.project import open_project
 
-    if (with_ == "text") != bool(text.strip()):
-        raise AppError("Captions", "--with text and --text go together.", 'Write: --with text --text "a caption"')
     if not extension.startswith(".") or len(Path(f"x{extension}").suffixes) != 1:
         raise AppError("Captions", f"--extension is {printable(extension)}.", "Write a dot and letters: .caption")
-    opened = _updated(open_project(project), caption={"source": with_, "existing": existing})
-    crops, source_of = _training_pictures(opened)
+    opened = open_project(project)
     make = _caption_maker(with_ or opened.config.caption.source, text, opened)
+    opened = _updated(opened, caption={"source": with_, "existing": existing})
+    crops, source_of = _training_pictures(opened)
     report = caption_folder(
         crops, make, existing=opened.config.caption.existing, source_of=source_of, extension=extension
     )
@@ -166,10 +165,18 @@ def _caption_maker(source: str, text: str, project: "Project") -> Callable[[Path
     from trainer.captions.filename import words_of
 
     data = project.settings().data
+    if (source == "text") != bool(text.strip()):
+        raise AppError("Captions", "--with text and --text go together.", 'Write: --with text --text "a caption"')
     if source == "text":
         return lambda crop: text
     if source == "files":
         return lambda crop: ""
+    if source != "filename":
+        raise AppError(
+            "Unknown source of captions",
+            f"caption.source is {printable(source, 40)}.",
+            "Choose one: --with filename, --with text or --with files.",
+        )
     return lambda crop: words_of(crop.stem, data.filename_regex, data.filename_join)
 
 

@@ -65,7 +65,7 @@ def _to_srgb(image: Image.Image, profile: bytes | None, notes: list[str]) -> Ima
     if profile:
         try:
             transform = _transform(profile, image.mode)
-        except ImageCms.PyCMSError:
+        except (ImageCms.PyCMSError, OSError, ValueError):
             notes.append("its colour profile is unusable and was ignored")
         else:
             if transform is not None:

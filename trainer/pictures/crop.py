@@ -12,7 +12,7 @@ from PIL import Image
 from trainer.files import replace_atomic
 from trainer.pictures.decode import MAX_MEGAPIXELS, Header, Picture, PictureError, decode
 from trainer.pictures.geometry import Frame, aspect_size, center_frame, enlargement, inside
-from trainer.pictures.look import judge_size
+from trainer.pictures.look import judge_enlargement, judge_size
 
 _RECIPE_VERSION = 1
 _COMPRESS_LEVEL = 3
@@ -80,10 +80,11 @@ def crop_picture(path: Path, options: CropOptions, manual: Frame | None = None) 
         max_megapixels=options.max_megapixels,
     )
     header = picture.header
-    reason, notes = judge_size(header, options.size, options.keep_aspect)
+    cuts = _cuts(header, options, manual)
+    reason, notes = judge_size(header, options.size, options.keep_aspect) if manual is None else _judge_manual(cuts[0])
     if reason:
         raise PictureError(reason)
-    images = [cut_out(picture, cut) for cut in _cuts(header, options, manual)]
+    images = [cut_out(picture, cut) for cut in cuts]
     if options.flip:
         images = [each for image in images for each in (image, image.transpose(Image.Transpose.FLIP_LEFT_RIGHT))]
     return Crops(tuple(images), (*notes, *picture.notes), header.width * header.height / 1e6)
@@ -110,7 +111,10 @@ def keep_shape(image: Image.Image, multiple: int) -> Image.Image:
 
 
 def cut_out(picture: Picture, cut: Cut) -> Image.Image:
-    """Resize one frame of a decoded picture, which may be smaller than the file's; nothing outside bleeds in."""
+    """Resize one frame of a decoded picture, which may be smaller than the file's.
+
+    At the frame's edges the filter still sees the pixels beyond, as if the whole had been resized and then cut.
+    """
     x_scale = picture.rgb.width / picture.header.width
     y_scale = picture.rgb.height / picture.header.height
     left, top, right, bottom = cut.frame.box
@@ -134,7 +138,7 @@ def save_crops(images: Sequence[Image.Image], processed: Path, names: Sequence[s
             image.save(temporary, "PNG", compress_level=_COMPRESS_LEVEL)
 
 
-def out_size(width: int, height: int, options: CropOptions) -> tuple[int, int]:
+def out_size(width: float, height: float, options: CropOptions) -> tuple[int, int]:
     """Return the sides of the training picture made from a width x height frame or picture."""
     return aspect_size(width, height, options.size) if options.keep_aspect else (options.size, options.size)
 
@@ -144,17 +148,28 @@ def _cuts(header: Header, options: CropOptions, manual: Frame | None) -> list[Cu
     if manual is not None:
         if not inside(manual, width, height):
             raise PictureError(f"its manual frame does not lie on the picture of {width}x{height}")
-        return [Cut(manual, *out_size(round(manual.width), round(manual.height), options))]
+        return [_manual_cut(manual, options)]
     out = out_size(width, height, options)
     return [Cut(center_frame(width, height, *out), *out)]
 
 
+def _manual_cut(frame: Frame, options: CropOptions) -> Cut:
+    return Cut(frame, *out_size(frame.width, frame.height, options))
+
+
+def _judge_manual(cut: Cut) -> tuple[str, tuple[str, ...]]:
+    size = f"{cut.frame.width:.0f}x{cut.frame.height:.0f}"
+    return judge_enlargement("its manual frame", size, enlargement(cut.frame, cut.out_width, cut.out_height))
+
+
 def _scale_needed(width: int, height: int, options: CropOptions, manual: Frame | None) -> float:
-    if manual is not None:
-        sides = out_size(round(manual.width), round(manual.height), options)
-        return enlargement(manual, *sides)
-    out = out_size(width, height, options)
-    return enlargement(center_frame(width, height, *out), *out)
+    if manual is None:
+        out = out_size(width, height, options)
+        return enlargement(center_frame(width, height, *out), *out)
+    if not inside(manual, width, height):
+        return 1.0
+    cut = _manual_cut(manual, options)
+    return enlargement(manual, cut.out_width, cut.out_height)
 
 
 def _resized(image: Image.Image, box: tuple[float, float, float, float], size: tuple[int, int]) -> Image.Image:

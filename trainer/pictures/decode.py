@@ -107,6 +107,7 @@ def decode(
         plain = _reduced(colour.plain_mode(image), needed, keep_alpha)
         rgb, alpha = colour.split_to_srgb(plain, profile, keep_alpha, notes)
     rgb = _upright(rgb, orientation)
+    rgb.info = {}  # or the profile, comments and place of the source would go into what is saved
     return Picture(rgb, None if alpha is None else _upright(alpha, orientation), header, tuple(notes))
 
 

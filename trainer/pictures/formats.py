@@ -1,5 +1,6 @@
 """Which files are pictures, by name and by their first bytes, and what the others are."""
 
+import codecs
 from pathlib import Path
 
 FORMAT_OF_EXTENSION = {
@@ -80,4 +81,10 @@ def is_picture_name(path: Path) -> bool:
 
 
 def _is_text(head: bytes) -> bool:
-    return not any(byte < 9 or 13 < byte < 32 for byte in head)
+    if any(byte < 9 or 13 < byte < 32 for byte in head):
+        return False
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return sum(byte < 128 for byte in head) > 0.8 * len(head)
+    return True

@@ -51,8 +51,8 @@ def frame_around(
 def inside(frame: Frame, width: int, height: int) -> bool:
     """Whether a frame lies on a width x height picture (half a pixel of rounding allowed) and is not empty."""
     return (
-        frame.width >= 1
-        and frame.height >= 1
+        frame.width > 0
+        and frame.height > 0
         and frame.left >= -0.5
         and frame.top >= -0.5
         and frame.left + frame.width <= width + 0.5
@@ -70,7 +70,7 @@ def enlargement(frame: Frame, out_width: int, out_height: int) -> float:
     return max(out_width / frame.width, out_height / frame.height)
 
 
-def aspect_size(width: int, height: int, size: int) -> tuple[int, int]:
+def aspect_size(width: float, height: float, size: int) -> tuple[int, int]:
     """Return output sides nearest to a picture's own shape: multiples of 64, at most size x size in area.
 
     Among all such pairs with sides from size/2 to 2*size, the one that keeps most: the share of the

@@ -112,17 +112,21 @@ def judge_size(header: Header, size: int, keep_aspect: bool = False) -> tuple[st
         return "", ()
     out = aspect_size(width, height, size) if keep_aspect else (size, size)
     frame = center_frame(width, height, *out)
-    factor = enlargement(frame, *out)
-    if factor > LARGEST_ENLARGEMENT:
-        return f"it is too small: {width}x{height} pixels for a training picture of {out[0]}x{out[1]}", ()
-    notes = []
-    if factor > 1.01:
-        how_much = f"{factor:.1f} times" if factor >= 2 else f"by {factor - 1:.0%}"
-        notes.append(f"it is small ({width}x{height}) and would be enlarged {how_much}")
+    reason, notes = judge_enlargement("it", f"{width}x{height}", enlargement(frame, *out))
     kept = kept_share(frame, width, height)
-    if kept < 0.5:
-        notes.append(f"its shape is far from the target: a crop keeps {kept:.0%} of it")
-    return "", tuple(notes)
+    if kept < 0.5 and not reason:
+        notes = (*notes, f"its shape is far from the target: a crop keeps {kept:.0%} of it")
+    return reason, notes
+
+
+def judge_enlargement(what: str, size: str, factor: float) -> tuple[str, tuple[str, ...]]:
+    """Return the reason not to use what has to be enlarged `factor` times (or ""), and a note on enlarging."""
+    if factor > LARGEST_ENLARGEMENT:
+        return f"{what} is too small: {size} pixels would be enlarged {factor:.0f} times", ()
+    if factor <= 1.01:
+        return "", ()
+    how_much = f"{factor:.1f} times" if factor >= 2 else f"by {factor - 1:.0%}"
+    return "", (f"{what} is small ({size}) and would be enlarged {how_much}",)
 
 
 def few_pictures_warning(count: int) -> str:

@@ -1,0 +1,78 @@
+"""`hypernet check`, `crop` and `caption` as a user meets them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from support.photos import copy_photographs
+from typer.testing import CliRunner
+
+from trainer.cli import data
+from trainer.errors import AppError
+from trainer.project import create_project, open_project
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> str:
+    copy_photographs(tmp_path / "pictures", 11)
+    (tmp_path / "pictures" / "bad\x1b[31m\n[b].png").write_text("no picture")
+    (tmp_path / "pictures" / "coffee.txt").write_text("a cup")
+    made = create_project("gollum", tmp_path / "pictures", "", root=tmp_path / "projects")
+    made.update(settings={"data": {"size": 128}})
+    return str(made.root)
+
+
+def hypernet(*words: str) -> str:
+    app = typer.Typer(pretty_exceptions_enable=False, rich_markup_mode=None)
+    for function in (data.check, data.crop, data.caption):
+        app.command()(function)
+    result = CliRunner().invoke(app, words)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def read_json(*words: str) -> Any:
+    return json.loads(hypernet(*words, "--json"))
+
+
+def test_check_names_what_cannot_be_used_with_escapes_shown(project: str) -> None:
+    output = hypernet("check", project)
+    assert r"bad\x1b[31m\n[b].png: it is a text file, not a picture" in output
+    assert "\x1b" not in output
+    assert "12 pictures: 11 fine" in output
+    verdicts = {Path(each["path"]).name: each["status"] for each in read_json("check", project)["pictures"]}
+    assert list(verdicts.values()).count("left-out") == 1
+
+
+def test_crop_then_caption(project: str) -> None:
+    opened = open_project(project)
+    output = hypernet("crop", project, "--size", "64")
+    assert "12 pictures: 11 cropped, 0 unchanged, 1 left aside" in output
+    assert open_project(project).settings().data.size == 64
+    assert len(list(opened.processed.glob("*.png"))) == 11
+    assert "0 cropped, 11 unchanged" in hypernet("crop", project)
+
+    report = read_json("caption", project)
+    captions = {name.split("-", 2)[2]: text for name, text in report["written"].items()}
+    assert captions["coffee.png"] == "a cup"
+    assert captions["chelsea.png"] == "chelsea"
+    assert "0 captions written, 11 unchanged" in hypernet("caption", project)
+
+    hypernet("caption", project, "--with", "text", "--text", "photo of", "--existing", "append")
+    assert next(opened.processed.glob("*-chelsea.txt")).read_text() == "photo of chelsea"
+
+
+def test_misuse_is_one_message(project: str) -> None:
+    with pytest.raises(AppError, match="holds none yet"):
+        hypernet("caption", project)
+    with pytest.raises(AppError, match="--with text and --text go together"):
+        hypernet("caption", project, "--with", "text")
+    with pytest.raises(AppError, match="--extension"):
+        hypernet("caption", project, "--extension", "../x")
+    with pytest.raises(AppError, match=r"data\.size"):
+        hypernet("crop", project, "--size", "100")
+    assert open_project(project).config.caption.source == "filename"
