@@ -5,15 +5,17 @@ from pathlib import Path
 
 import torch
 
-from trainer.hypernetwork import attach
 from trainer.png_parameters import parameters_text, save_png
 from trainer.preparation import Prepared
-from trainer.sampling import SamplerSettings, decode, sample_latents
+from trainer.sampling import SamplerSettings, decode, sample_latents, vae_factor
 
 
 @dataclass
 class Previewer:
-    """Draws with the network as it is now. The prompt may change while the run goes on."""
+    """Draws with the network in training, which is attached to the UNet already.
+
+    The prompt may change while the run goes on.
+    """
 
     prepared: Prepared
     prompt: str
@@ -44,23 +46,21 @@ class Previewer:
         )
         context_LD, negative_LD = prepared.contexts.load([self.prompt, settings.negative_prompt])
         base, net = prepared.base, prepared.net
-        was_training = net.training
         net.eval()
         try:
-            with attach(base.unet, [(net, 1.0)]):
-                latents_BCHW = sample_latents(
-                    prepared.denoiser,
-                    base.noise_scheduler,
-                    context_LD[None],
-                    negative_LD[None],
-                    sampler,
-                    base.vae_factor,
-                )
+            latents_BCHW = sample_latents(
+                prepared.denoiser,
+                base.noise_scheduler,
+                context_LD[None],
+                negative_LD[None],
+                sampler,
+                vae_factor(base.vae),
+            )
             base.vae.to(prepared.denoiser.device)
             picture = decode(base.vae, latents_BCHW)[0]
         finally:
             base.vae.to("cpu")
-            net.train(was_training)
+            net.train()
         text = parameters_text(
             self.prompt,
             settings.negative_prompt,

@@ -68,6 +68,7 @@ class Training:
         self.clip_limit = Schedule.parse(options.clip_value, config.training.steps, self.step)
         self.previewer = Previewer.of(self.prepared)
         self._restore()
+        self.events.emit("phase", name="training", done=self.step, total=self.last_step)
         self.table = LossTable(self.folder.loss_csv, self.step) if config.save.csv_every else None
         self.board = TensorBoard(self.folder.path / "tensorboard") if config.save.tensorboard else None
 
@@ -231,7 +232,7 @@ class Training:
                 paused = self._carry_out(command, paused)
             if not paused or self.stop.requested:
                 return
-            time.sleep(POLL_S)
+            self.stop.wait(POLL_S)
 
     def _carry_out(self, command: Command, paused: bool) -> bool:
         """Carry out one command; return whether the run is paused now."""
@@ -247,8 +248,10 @@ class Training:
             self._preview()
         elif command.name == "stop":
             self.stop.request()
-        elif command.name in ("set_learning_rate", "set_preview_prompt"):
-            self._try_change(command.name.removeprefix("set_"), str(command.fields.get("value", "")))
+        elif command.name == "set_learning_rate":
+            self._try_change("learning_rate", command.fields["rate"])
+        elif command.name == "set_preview_prompt":
+            self._try_change("preview_prompt", command.fields["prompt"])
         return command.name == "pause" or (paused and command.name != "resume")
 
     def _try_change(self, what: str, value: str) -> None:

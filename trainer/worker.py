@@ -1,29 +1,35 @@
-"""The worker: the process that carries out a run, whether or not anybody watches."""
+"""The worker: the process that carries out a run, whether or not anybody watches.
+
+Nothing heavy is imported before the run's `started` event, so that a viewer sees it at once.
+"""
 
 import hashlib
+import importlib.metadata
 import logging
 import time
+from collections.abc import Callable
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-
-from trainer.config import read_config
+from trainer.config import RunConfig, read_config
 from trainer.errors import AppError
-from trainer.hypernetwork import save
-from trainer.placement import device_text
-from trainer.preparation import Prepared, prepare
-from trainer.records import write_settings_json
-from trainer.resume_state import state_files
 from trainer.run.control import Commands
 from trainer.run.events import EventWriter
 from trainer.run.folder import RunFolder
 from trainer.run.heartbeat import Heartbeat
-from trainer.run.lock import RunLock, process_identity
+from trainer.run.identity import Identity
+from trainer.run.lock import RunLock
 from trainer.run.signals import StopRequest
-from trainer.training import Training
+
+if TYPE_CHECKING:
+    from trainer.preparation import Prepared
+    from trainer.training import Training
 
 log = logging.getLogger(__name__)
+PHASE_S = 0.5
+"""Shortest time between two `phase` events of one phase."""
 
 
 def work(path: Path) -> int:
@@ -32,106 +38,117 @@ def work(path: Path) -> int:
     Whatever goes wrong becomes a `failed` event with what to do; the traceback goes to the log.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    folder = RunFolder(path.resolve())
-    try:
-        with RunLock(folder), EventWriter(folder.events_file) as events, Heartbeat(events):
-            return _guarded(folder, events)
-    except AppError as error:
-        log.error("%s", error)
-        return 1
-
-
-def _guarded(folder: RunFolder, events: EventWriter) -> int:
-    stop = StopRequest()
+    folder, stop = RunFolder(path.resolve()), StopRequest()
     stop.install()
     try:
-        return _carry_out(folder, events, stop)
+        with RunLock(folder), EventWriter(folder.events_file) as events, Heartbeat(events):
+            try:
+                return _carry_out(folder, events, stop)
+            except Exception as error:  # whatever it is, a viewer must learn of it; nothing that was saved is lost
+                log.exception("the run failed")
+                failure = _explained(error, folder)
+                events.emit("failed", error=failure.title, message=failure.message, hint=failure.hint)
     except AppError as error:
-        log.exception("the run failed")
-        events.emit("failed", error=error.title, message=error.message, hint=error.hint)
-    except torch.OutOfMemoryError as error:
-        log.exception("out of memory")
-        events.emit(
-            "failed",
-            error="Out of memory",
-            message=str(error).splitlines()[0],
-            hint="Set memory.gradient_checkpointing=true, memory.micro_batch=1 or a smaller data.size, then resume the run.",
-        )
+        log.error("%s", error)
     except OSError as error:
-        log.exception("a file could not be read or written")
-        events.emit(
-            "failed",
-            error="File error",
-            message=f"{error.strerror or error}: {error.filename or folder.path}.",
-            hint="Make room or mend the path, then resume the run; nothing that was saved is lost.",
-        )
-    except Exception:  # a bug: the run's files stay good, the traceback is in the log
-        log.exception("a bug")
-        events.emit(
-            "failed",
-            error="Internal error",
-            message=f"The worker met a bug; the traceback is in {folder.worker_log}.",
-            hint="Resume the run to go on from the last state, and report the traceback.",
-        )
+        log.error("the run's folder cannot be written: %s", error)
     return 1
 
 
 def _carry_out(folder: RunFolder, events: EventWriter, stop: StopRequest) -> int:
-    text = folder.config_file.read_text(encoding="utf-8")
     config = read_config(folder.config_file)
-    torch.set_num_threads(config.memory.threads or torch.get_num_threads())
     resumed_at = _step_of_state(folder)
     events.emit(
         "started",
-        **process_identity(),
-        config_hash=hashlib.sha256(text.encode()).hexdigest()[:16],
-        torch=torch.__version__,
-        name=config.name,
-        steps=config.training.steps,
+        **asdict(Identity.own()),
+        config_hash=hashlib.sha256(folder.config_file.read_bytes()).hexdigest()[:16],
+        torch=importlib.metadata.version("torch"),
+        steps_total=config.training.steps,
         resumed_at_step=resumed_at,
     )
-    prepared = prepare(config, folder.project_root, _phase_writer(events))
-    for message in [*config.warnings(), *prepared.warnings]:
-        events.emit("warning", message=message)
-    events.emit("phase", name="training", done=0, total=1, device=device_text(prepared.denoiser.device))
-    if resumed_at is None:
-        _write_settings(folder, prepared)
-    training = Training(prepared, folder, events, Commands(folder, events), stop)
+    events.emit("phase", name="starting", done=0, total=0)
+    training = _prepared_training(config, folder, events, stop)
     if not training.run():
         events.emit("stopped", step=training.step)
         return 0
-    results = _publish(folder, training)
     best = training.best[1] if training.best else None
-    events.emit("finished", step=training.step, seconds=training.seconds, results=results, best_step=best)
+    events.emit(
+        "finished", step=training.step, seconds=training.seconds, paths=_publish(folder, training), best_step=best
+    )
     return 0
 
 
-def _publish(folder: RunFolder, training: Training) -> list[str]:
-    """Copy the last checkpoint to the project as NAME.pt, atomically."""
+def _prepared_training(config: RunConfig, folder: RunFolder, events: EventWriter, stop: StopRequest) -> "Training":
+    import torch
+
+    from trainer.preparation import prepare
+    from trainer.training import Training
+
+    torch.set_num_threads(config.memory.threads or torch.get_num_threads())
+    prepared = prepare(config, folder.project_root, _phase_writer(events))
+    for message in [*config.warnings(), *prepared.warnings]:
+        events.emit("warning", message=message)
+    if not list(folder.path.glob("settings-*.json")):
+        _write_settings(folder, prepared)
+    return Training(prepared, folder, events, Commands(folder, events), stop)
+
+
+def _publish(folder: RunFolder, training: "Training") -> list[str]:
+    """Put the result into the project as NAME.pt, whole or not at all."""
+    from trainer.hypernetwork import save
+
     final = folder.project_root / f"{training.config.name}.pt"
     save(training.net, final)
     return [str(final), str(training.checkpoint_path())]
 
 
+def _explained(error: Exception, folder: RunFolder) -> AppError:
+    """Return any failure as what happened, where, and what to do."""
+    import torch
+
+    if isinstance(error, AppError):
+        return error
+    if isinstance(error, torch.OutOfMemoryError):
+        return AppError(
+            "Out of memory",
+            str(error).splitlines()[0],
+            "Set memory.gradient_checkpointing=true, memory.micro_batch=1 or a smaller data.size in run.toml, "
+            "then resume the run.",
+        )
+    if isinstance(error, OSError):
+        return AppError(
+            "File error",
+            f"{error.strerror or error}: {error.filename or folder.path}.",
+            "Make room or mend the path, then resume the run; nothing that was saved is lost.",
+        )
+    return AppError(
+        "Internal error",
+        f"The worker met a bug ({type(error).__name__}); the traceback is in {folder.worker_log}.",
+        "Resume the run to go on from its last state, and report the traceback.",
+    )
+
+
 def _step_of_state(folder: RunFolder) -> int | None:
-    states = state_files(folder.state)
-    return int(states[0].stem.removeprefix("state-")) if states else None
+    states = sorted(folder.state.glob("state-*.safetensors"))
+    return int(states[-1].stem.removeprefix("state-")) if states else None
 
 
-def _phase_writer(events: EventWriter):  # type: ignore[no-untyped-def]
-    last = ("", 0.0)
+def _phase_writer(events: EventWriter) -> Callable[[str, int, int], None]:
+    last_name, last_time = "", 0.0
 
     def phase(name: str, done: int, total: int) -> None:
-        nonlocal last
+        nonlocal last_name, last_time
         now = time.monotonic()
-        if name != last[0] or done >= total or now - last[1] >= 0.5:
+        if name != last_name or done >= total or now - last_time >= PHASE_S:
             events.emit("phase", name=name, done=done, total=total)
-            last = (name, now)
+            last_name, last_time = name, now
 
     return phase
 
 
-def _write_settings(folder: RunFolder, prepared: Prepared) -> None:
+def _write_settings(folder: RunFolder, prepared: "Prepared") -> None:
+    from trainer.records import write_settings_json
+
     write_settings_json(
         folder.path,
         prepared.config,

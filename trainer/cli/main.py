@@ -42,7 +42,6 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "settings": projects.settings,
     "models": model.models,
     "inspect": model.inspect,
-    "install": model.install,
     "doctor": model.doctor,
 }
 for _name, _function in COMMANDS.items():

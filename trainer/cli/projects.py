@@ -1,12 +1,14 @@
 """`hypernet new`, `projects`, `presets`, `settings`."""
 
 import json
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from trainer.text import printable
+from trainer.text import printable, size_text
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -18,17 +20,30 @@ def new(
     preset: Annotated[str, typer.Option(help="Settings to start from; see `hypernet presets`.")] = "recommended",
 ) -> None:
     """Make a project: one subject's folder below ./hypernetworks (or $HYPERNET_PROJECTS)."""
-    from trainer.base_model.choose import checked_model
-
+    from trainer.base_model.choose import choose_model
     from trainer.pictures.look import picture_files
     from trainer.project import create_project
 
-    project = create_project(name, pictures, checked_model(model), preset)
+    info = choose_model(model, _download_progress(), typer.echo)
+    project = create_project(name, pictures, str(info.path), preset)
     typer.echo(f"Made {printable(project.root)}.")
-    typer.echo(f"Base model: {printable(project.settings().model.path)}")
+    typer.echo(f"Base model: {info.label}, {size_text(info.size_bytes)}, {printable(info.path)}")
+    size = project.settings().data.size
+    if size != info.native_size_px:
+        typer.echo(f"Note: this model was made for {info.native_size_px} px; the preset says {size} px.")
     count = len(picture_files(project.pictures))
     typer.echo(f"Pictures: {count} in {printable(project.pictures)}")
     typer.echo(f"Next: hypernet crop {printable(name)}")
+
+
+def _download_progress() -> Callable[[int, int], None] | None:
+    if not sys.stderr.isatty():
+        return None
+
+    def show(done: int, total: int) -> None:
+        print(f"\r{size_text(done)} of {size_text(total)}  ", end="", file=sys.stderr, flush=True)
+
+    return show
 
 
 def projects(as_json: Json = False) -> None:

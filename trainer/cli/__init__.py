@@ -1,0 +1,1 @@
+"""The commands of `hypernet`, grouped by what they are about."""
