@@ -1,0 +1,156 @@
+"""Events and states as plain lines for people; text from outside is made harmless."""
+
+import time
+from collections.abc import Callable
+
+from trainer.run.events import RESERVED, Event
+from trainer.run.state import RunState
+from trainer.text import duration_text, printable
+
+SILENT = frozenset({"heartbeat", "gauge"})
+"""Kinds that are no news."""
+
+
+def describe(event: Event) -> str:
+    """Return an event as one line without its time, e.g. "saved hypernetworks/gollum-100.pt at step 100"."""
+    writer = _WRITERS.get(event["kind"])
+    try:
+        return printable(writer(event), 600) if writer else _unknown(event)
+    except (KeyError, TypeError, ValueError):
+        return _unknown(event)
+
+
+def clock_text(t: float) -> str:
+    """Return UTC seconds as local time of day, e.g. "15:04:05"."""
+    try:
+        return time.strftime("%H:%M:%S", time.localtime(t))
+    except (ValueError, OverflowError, OSError):
+        return "--:--:--"
+
+
+def progress_text(state: RunState) -> str:
+    """Return how far training is: "step 120/2000  loss 0.1234  mean 0.1300  lr 5e-06  1.20 s/step  eta 00:39:10"."""
+    parts = [f"step {state.step}/{state.steps_total or '?'}"]
+    if state.loss is not None and state.smoothed_loss is not None:
+        parts.append(f"loss {state.loss:.4f}  mean {state.smoothed_loss:.4f}")
+    if state.learning_rate is not None:
+        parts.append(f"lr {state.learning_rate:.3g}")
+    if state.step_s is not None:
+        parts.append(f"{state.step_s:.2f} s/step")
+    if state.eta_s is not None and not state.ended:
+        parts.append(f"eta {duration_text(state.eta_s)}")
+    return "  ".join(parts)
+
+
+def _unknown(event: Event) -> str:
+    told = ", ".join(f"{key} {value}" for key, value in event.items() if key not in RESERVED)
+    return printable(f"{event['kind']}: {told}" if told else event["kind"], 300)
+
+
+def _started(event: Event) -> str:
+    step = event.get("resumed_at_step")
+    where = ", ".join(str(event[key]) for key in ("host", "device") if event.get(key))
+    return f"{f'going on from step {step}' if step else 'started'} on {where or 'this machine'} (pid {event['pid']})"
+
+
+def _phase(event: Event) -> str:
+    done, total = event.get("done"), event.get("total")
+    where = f" on {event['device']}" if event.get("device") else ""
+    return f"{event['name']}{where}{f' {done or 0}/{total}' if total and total > 1 else ''}"
+
+
+def _step(event: Event) -> str:
+    return f"step {event['step']}  loss {float(event['loss']):.4f}"
+
+
+def _saved(event: Event) -> str:
+    return f"saved {event['path']} at step {event['step']}"
+
+
+def _preview(event: Event) -> str:
+    took = f" in {float(event['seconds']):.1f} s" if event.get("seconds") is not None else ""
+    return f"preview {event['path']} at step {event['step']}{took}"
+
+
+def _validated(event: Event) -> str:
+    sides = [(label, event.get(key)) for label, key in (("held-out", "held_out"), ("training", "training"))]
+    losses = ", ".join(f"{label} loss {float(loss):.4f}" for label, loss in sides if loss is not None)
+    return f"validation at step {event['step']}: {losses or 'nothing measured'}"
+
+
+def _warning(event: Event) -> str:
+    return f"warning: {event['message']}"
+
+
+def _recovering(event: Event) -> str:
+    change = f": {event['from']} -> {event['to']}" if event.get("from") and event.get("to") else ""
+    return f"recovering from {event['why']}{change}"
+
+
+def _question(event: Event) -> str:
+    choices = ", ".join(str(choice) for choice in event["choices"])
+    return f"question: {event['text']} Choices: {choices}; default {event.get('default') or 'none'}."
+
+
+def _answered(event: Event) -> str:
+    return f"answered: {event.get('choice', '')}"
+
+
+def _paused(event: Event) -> str:
+    return f"paused at step {event['step']}"
+
+
+def _resumed(event: Event) -> str:
+    return f"resumed at step {event['step']}"
+
+
+def _changed(event: Event) -> str:
+    return f"{str(event['what']).replace('_', ' ')} is {event['value']} from step {event['step']} on"
+
+
+def _stopping(event: Event) -> str:
+    return f"stopping{': ' + str(event['why']) if event.get('why') else ''}"
+
+
+def _ack(event: Event) -> str:
+    skipped = {*RESERVED, "id", "command"}
+    told = ", ".join(str(value) for key, value in event.items() if key not in skipped)
+    return f"command taken: {str(event['command']).replace('_', ' ')}{' ' + told if told else ''}"
+
+
+def _finished(event: Event) -> str:
+    took = f" in {duration_text(float(event['seconds']))}" if event.get("seconds") is not None else ""
+    paths = event.get("results")
+    made = f"; made {', '.join(str(path) for path in paths)}" if isinstance(paths, list) and paths else ""
+    return f"finished at step {event['step']}{took}{made}"
+
+
+def _stopped(event: Event) -> str:
+    return f"stopped at step {event['step']}; `hypernet resume` goes on from there"
+
+
+def _failed(event: Event) -> str:
+    parts = (f"failed: {event.get('message') or event.get('error') or 'no reason given'}", event.get("hint") or "")
+    return " ".join(str(part) for part in parts if part)
+
+
+_WRITERS: dict[str, Callable[[Event], str]] = {
+    "started": _started,
+    "phase": _phase,
+    "step": _step,
+    "saved": _saved,
+    "preview": _preview,
+    "validated": _validated,
+    "warning": _warning,
+    "recovering": _recovering,
+    "question": _question,
+    "answered": _answered,
+    "paused": _paused,
+    "resumed": _resumed,
+    "changed": _changed,
+    "stopping": _stopping,
+    "ack": _ack,
+    "finished": _finished,
+    "stopped": _stopped,
+    "failed": _failed,
+}

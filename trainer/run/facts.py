@@ -1,0 +1,95 @@
+"""The things that a run's events speak of."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class Situation(StrEnum):
+    """What a run does, by its own account."""
+
+    NEW = "new"
+    STARTING = "starting"
+    RUNNING = "running"
+    PAUSED = "paused"
+    ASKING = "asking"
+    STOPPING = "stopping"
+    RECOVERING = "recovering"
+    FINISHED = "finished"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+class StepPoint(NamedTuple):
+    """One finished optimizer step."""
+
+    step: int
+    loss: float
+    smoothed_loss: float
+    """Mean of the losses so far, recent ones counting most; without losses that are not finite."""
+    learning_rate: float | None
+    grad_norm: float | None
+    seconds: float | None
+    vram_bytes: int | None
+    t: float
+    """When it was done, in UTC seconds."""
+
+
+class Validation(NamedTuple):
+    """Losses on fixed pictures, noise and timesteps; None where a side has no pictures."""
+
+    step: int
+    held_out: float | None
+    training: float | None
+
+
+class MadeFile(NamedTuple):
+    """A checkpoint or preview."""
+
+    step: int
+    path: str
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class Worker:
+    """Who said that it started, and on what."""
+
+    pid: int
+    process_start_s: float | None
+    host: str
+    device: str
+    config_hash: str
+    torch: str
+    resumed_at_step: int
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A part of the job and how far it is; None where that cannot be told."""
+
+    name: str
+    done: int | None
+    total: int | None
+
+
+@dataclass(frozen=True)
+class Question:
+    """Something that only the user may decide."""
+
+    id: str
+    text: str
+    choices: tuple[str, ...]
+    default: str
+    event: Mapping[str, object] = field(compare=False)
+    """The whole event, for what else it says of the choices."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a run ended."""
+
+    error: str
+    message: str
+    hint: str

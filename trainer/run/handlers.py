@@ -1,0 +1,267 @@
+"""What each kind of event does to a run's state.
+
+A handler changes `run`, the fields of a `RunState` by name, and puts in new values, never changing old ones.
+It reads everything it needs before it changes anything, so that an event that lacks a field does nothing.
+"""
+
+import bisect
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
+
+from trainer.run.events import Event
+from trainer.run.facts import Failure, MadeFile, Phase, Question, Situation, StepPoint, Validation, Worker
+from trainer.run.series import Series
+
+Fields = dict[str, Any]
+
+_INCOMPLETE = (KeyError, TypeError, ValueError, OverflowError)
+
+SMOOTHING = 0.98
+"""Decay of the smoothed loss: it averages about the last 50 steps."""
+
+
+def take(run: Fields, event: Event) -> None:
+    """Take in one event of any kind but `step`; one that lacks what it should hold is counted and left out."""
+    _pass_time(run, event)
+    try:
+        HANDLERS.get(event["kind"], note)(run, event)
+    except _INCOMPLETE:
+        run["skipped"] += 1
+
+
+def take_steps(run: Fields, events: Iterable[Event]) -> None:
+    """Take in `step` events that follow each other: together, as nearly all events are steps."""
+    before: Series[StepPoint] = run["points"]
+    new: list[StepPoint] = []
+    last = before[-1] if before else None
+    count = len(before)
+    for event in events:
+        _pass_time(run, event)
+        try:
+            point = _point(event, last, count)
+        except _INCOMPLETE:
+            run["skipped"] += 1
+            continue
+        if last is not None and point.step <= last.step:
+            run["points"] = before.plus_all(new)
+            _go_back(run, point.step - 1)
+            before, new = run["points"], []
+            count = len(before)
+            point = _point(event, before[-1] if before else None, count)
+        new.append(point)
+        last = point
+        count += 1
+        if point.seconds:
+            run["stepping_s"] = run["stepping_s"] if run["steps_s"] else point.seconds
+            run["steps_s"] += point.seconds
+        if run["situation"] is not Situation.STOPPING:
+            run["situation"], run["question"] = Situation.RUNNING, None
+    run["points"] = before.plus_all(new)
+
+
+def _pass_time(run: Fields, event: Event) -> None:
+    """Count the time since the event before, unless the worker was gone in between."""
+    now, before = event["t"], run["last_t"]
+    if before is not None and event["kind"] != "started":
+        gap_s = max(0.0, now - before)
+        run["elapsed_s"] += gap_s
+        if run["steps_s"] > 0 and run["situation"] is Situation.RUNNING:
+            run["stepping_s"] += gap_s
+    run["last_t"], run["last_kind"] = now, event["kind"]
+
+
+def _started(run: Fields, event: Event) -> None:
+    step = int(event.get("resumed_at_step") or 0)
+    worker = Worker(
+        pid=int(event["pid"]),
+        process_start_s=_number(event, "process_start_s"),
+        host=str(event.get("host", "")),
+        device=str(event.get("device", "")),
+        config_hash=str(event.get("config_hash", "")),
+        torch=str(event.get("torch", "")),
+        resumed_at_step=step,
+    )
+    total = _whole(event, "steps")
+    _go_back(run, step)
+    run.update(worker=worker, situation=Situation.STARTING, phase=None, question=None, failure=None, results=())
+    run.update(stepping_s=0.0, steps_s=0.0)
+    if total is not None:
+        run["steps_total"] = total
+    note(run, event)
+
+
+def _go_back(run: Fields, step: int) -> None:
+    """Forget what came after `step`: it will come again."""
+    for name in ("points", "validations", "previews", "saved"):
+        series = run[name]
+        if series and series[-1].step > step:
+            run[name] = series.first(bisect.bisect_right(series, step, key=lambda item: item.step))
+
+
+def _phase(run: Fields, event: Event) -> None:
+    phase = Phase(str(event["name"]), _whole(event, "done"), _whole(event, "total"))
+    if run["phase"] is None or run["phase"].name != phase.name:
+        note(run, event)
+    run["phase"] = phase
+    if run["situation"] in (Situation.NEW, Situation.STARTING, Situation.RECOVERING):
+        run["situation"] = Situation.RUNNING
+    if run["worker"] is not None and event.get("device"):
+        run["worker"] = replace(run["worker"], device=str(event["device"]))
+
+
+def _point(event: Event, last: StepPoint | None, count: int) -> StepPoint:
+    loss = float(event["loss"])
+    vram = event.get("vram_bytes")
+    return StepPoint(
+        int(event["step"]),
+        loss,
+        loss if last is None else _smoothed(last.smoothed_loss, count, loss),
+        _number(event, "learning_rate"),
+        _number(event, "grad_norm"),
+        _number(event, "seconds"),
+        None if vram is None else int(vram),
+        event["t"],
+    )
+
+
+def _smoothed(before: float, count: int, loss: float) -> float:
+    """Go on with an exponential mean in which the first losses count fully (Adam's bias correction)."""
+    if not math.isfinite(loss):
+        return before
+    if not math.isfinite(before):
+        return loss
+    weight = (1 - SMOOTHING) / (1 - SMOOTHING ** (count + 1))
+    return before + weight * (loss - before)
+
+
+def _gauge(run: Fields, event: Event) -> None:
+    run["gauge"] = event
+
+
+def _heartbeat(run: Fields, event: Event) -> None:
+    """A sign of life and nothing else."""
+
+
+def _saved(run: Fields, event: Event) -> None:
+    _add(run, "saved", MadeFile(int(event["step"]), str(event["path"]), _number(event, "seconds")), event)
+
+
+def _preview(run: Fields, event: Event) -> None:
+    _add(run, "previews", MadeFile(int(event["step"]), str(event["path"]), _number(event, "seconds")), event)
+
+
+def _validated(run: Fields, event: Event) -> None:
+    result = Validation(int(event["step"]), _number(event, "held_out"), _number(event, "training"))
+    _add(run, "validations", result, event)
+
+
+def _add(run: Fields, name: str, item: MadeFile | Validation, event: Event) -> None:
+    series = run[name]
+    while series and (series[-1].step > item.step or _again(series[-1], item)):
+        series = series.first(len(series) - 1)
+    run[name] = series.plus(item)
+    note(run, event)
+
+
+def _again(before: MadeFile | Validation, now: MadeFile | Validation) -> bool:
+    if isinstance(before, MadeFile) and isinstance(now, MadeFile):
+        return (before.step, before.path) == (now.step, now.path)
+    return before.step == now.step
+
+
+def _question(run: Fields, event: Event) -> None:
+    choices = tuple(str(choice) for choice in event["choices"])
+    default = str(event.get("default") or (choices[0] if choices else ""))
+    run["question"] = Question(str(event["id"]), str(event["text"]), choices, default, event)
+    run["situation"] = Situation.ASKING
+    note(run, event)
+
+
+def _answered(run: Fields, event: Event) -> None:
+    run.update(question=None, situation=Situation.RUNNING)
+    note(run, event)
+
+
+def _paused(run: Fields, event: Event) -> None:
+    run["situation"] = Situation.PAUSED
+    note(run, event)
+
+
+def _resumed(run: Fields, event: Event) -> None:
+    run["situation"] = Situation.RUNNING
+    note(run, event)
+
+
+def _recovering(run: Fields, event: Event) -> None:
+    run["situation"] = Situation.RECOVERING
+    note(run, event)
+
+
+def _stopping(run: Fields, event: Event) -> None:
+    run["situation"] = Situation.STOPPING
+    note(run, event)
+
+
+def _ack(run: Fields, event: Event) -> None:
+    if event["command"] == "stop":
+        run["situation"] = Situation.STOPPING
+    note(run, event)
+
+
+def _finished(run: Fields, event: Event) -> None:
+    paths = event.get("results")
+    results = tuple(str(path) for path in paths) if isinstance(paths, list) else ()
+    run.update(situation=Situation.FINISHED, question=None, results=results)
+    note(run, event)
+
+
+def _stopped(run: Fields, event: Event) -> None:
+    run.update(situation=Situation.STOPPED, question=None)
+    note(run, event)
+
+
+def _failed(run: Fields, event: Event) -> None:
+    run["failure"] = Failure(*(str(event.get(name) or "") for name in ("error", "message", "hint")))
+    run.update(situation=Situation.FAILED, question=None)
+    note(run, event)
+
+
+def note(run: Fields, event: Event) -> None:
+    """Keep the event for the log."""
+    run["log"] = run["log"].plus(event)
+
+
+def _number(event: Event, name: str) -> float | None:
+    value = event.get(name)
+    return None if value is None else float(value)
+
+
+def _whole(event: Event, name: str) -> int | None:
+    value = event.get(name)
+    return None if value is None else int(value)
+
+
+HANDLERS: dict[str, Callable[[Fields, Event], None]] = {
+    "started": _started,
+    "phase": _phase,
+    "gauge": _gauge,
+    "heartbeat": _heartbeat,
+    "saved": _saved,
+    "preview": _preview,
+    "validated": _validated,
+    "warning": note,
+    "question": _question,
+    "answered": _answered,
+    "paused": _paused,
+    "resumed": _resumed,
+    "recovering": _recovering,
+    "stopping": _stopping,
+    "changed": note,
+    "ack": _ack,
+    "finished": _finished,
+    "stopped": _stopped,
+    "failed": _failed,
+}
+"""A kind that is not here, `step` excepted, is kept in the log as it is."""

@@ -1,0 +1,47 @@
+"""What a worker does about signals: the first wish to end makes it save and stop, the second ends it now."""
+
+import os
+import signal
+import time
+from types import FrameType
+
+_SLICE_S = 0.1
+
+
+class StopRequest:
+    """Whether the worker should save and stop after the step it is in."""
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._signalled = False
+
+    def request(self) -> None:
+        """Ask the worker to stop, as a command does."""
+        self.requested = True
+
+    def install(self) -> None:
+        """Take over SIGTERM and SIGINT and ignore SIGHUP; call it early in a worker's main thread.
+
+        The first SIGTERM or SIGINT asks the worker to stop; a second one ends the process with exit code 143 or 130.
+        """
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._handle)
+
+    def wait(self, seconds: float) -> bool:
+        """Sleep, e.g. while paused, and wake up early for a signal.
+
+        Returns:
+            Whether the worker should stop.
+        """
+        # No threading.Event: setting one from a handler that interrupts its own wait can deadlock.
+        end = time.monotonic() + seconds
+        while not self.requested and (left := end - time.monotonic()) > 0:
+            time.sleep(min(_SLICE_S, left))
+        return self.requested
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self._signalled:
+            # At once and without clean-up, which might hang; the last saved state is whole at any moment.
+            os._exit(128 + number)
+        self._signalled = self.requested = True
