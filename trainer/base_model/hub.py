@@ -1,4 +1,7 @@
-"""Base models fetched from the Hugging Face Hub by name, resumed where a download was cut off."""
+"""Base models fetched from the Hugging Face Hub by name.
+
+A dropped connection is taken up again where it broke; a later try keeps every file that is complete.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import io
 import re
 import threading
 from collections.abc import Callable, Collection
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -43,14 +47,14 @@ def download_model(name: str, progress: Progress | None = None, *, revision: str
     repo, wanted = found["repo"], found["file"]
     try:
         sizes = _remote_files(repo, revision)
-    except Exception as error:  # the client's transport errors have no base class that is the same in all versions
+    except _network_errors() as error:
         return _from_cache(repo, revision, wanted, error)
     names = [wanted] if wanted else select_files(repo, sizes.keys())
     if wanted and wanted not in sizes:
         raise AppError("No such file", f"{repo} has no {printable(wanted)}.", f"It has: {_checkpoints_text(sizes)}")
     try:
         folder = _snapshot(repo, revision, names, progress, sum(sizes[file] for file in names))
-    except Exception as error:
+    except _network_errors() as error:
         raise _failed(repo, error, names) from error
     return _model_in(folder, names)
 
@@ -88,6 +92,14 @@ def _remote_files(repo: str, revision: str | None) -> dict[str, int]:
     return {file.rfilename: file.size or 0 for file in info.siblings or []}
 
 
+def _network_errors() -> tuple[type[Exception], ...]:
+    """What the client raises for its network and cache; its transport library differs between versions."""
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+    transport = [base for base in HfHubHTTPError.__bases__ if issubclass(base, Exception)]
+    return (OSError, RuntimeError, HFValidationError, *transport)
+
+
 def _snapshot(repo: str, revision: str | None, names: list[str], progress: Progress | None, total: int) -> Path:
     from huggingface_hub import snapshot_download
 
@@ -96,24 +108,23 @@ def _snapshot(repo: str, revision: str | None, names: list[str], progress: Progr
 
 
 def _from_cache(repo: str, revision: str | None, wanted: str | None, error: Exception) -> Path:
-    """Return an earlier download when the Hub cannot be asked."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
+    """Return an earlier download when the Hub cannot be asked (layout: huggingface_hub, "Understand caching")."""
+    from huggingface_hub import constants
 
-    try:
-        folder = Path(snapshot_download(repo, revision=revision, local_files_only=True))
-    except (LocalEntryNotFoundError, FileNotFoundError, ValueError) as nothing:
-        raise _failed(repo, error, [wanted] if wanted else []) from nothing
+    cache = Path(constants.HF_HUB_CACHE) / f"models--{repo.replace('/', '--')}"
+    reference = cache / "refs" / (revision or "main")
+    commit = reference.read_text("utf-8").strip() if reference.is_file() else revision or "none"
+    folder = cache / "snapshots" / commit
     present = [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()]
+    complete = all(any(f"{part}/{name}" in present for name in files) for part, files in WEIGHT_NAMES.items())
+    checkpoints = [name for name in present if name.lower().endswith(SUFFIXES)]
     if wanted in present:
         return folder / str(wanted)
-    complete = all(any(f"{part}/{name}" in present for name in files) for part, files in WEIGHT_NAMES.items())
-    checkpoints = [name for name in present if name.lower().endswith(SUFFIXES) and "/" not in name]
     if wanted is None and "model_index.json" in present and complete:
         return folder
     if wanted is None and len(checkpoints) == 1 and "model_index.json" not in present:
         return folder / checkpoints[0]
-    raise _failed(repo, error, [wanted] if wanted else [])
+    raise _failed(repo, error, [wanted] if wanted else []) from error
 
 
 def _model_in(folder: Path, names: list[str]) -> Path:
@@ -135,16 +146,14 @@ def _failed(repo: str, error: Exception, names: list[str]) -> AppError:
     return AppError(
         "The Hub cannot be reached",
         f"{repo} could not be downloaded ({reason}).",
-        f"Try again (it goes on where it stopped), or fetch these files elsewhere, put them into one folder here "
+        f"Try again (complete files are kept), or fetch these files elsewhere, put them into one folder here "
         f"and give --model FOLDER: {needed}. A single .safetensors checkpoint does as well: --model FILE.",
     )
 
 
 def _reporting_bar(progress: Progress, total: int) -> type[Any]:
     """Make a progress bar class that draws nothing and reports bytes."""
-    from huggingface_hub import utils
-
-    tqdm: Any = vars(utils)["tqdm"]
+    tqdm: Any = import_module("huggingface_hub.utils.tqdm").tqdm
     lock = threading.Lock()
     arrived: dict[int, float] = {}
 
