@@ -7,7 +7,7 @@ from trainer.run.describe import SILENT, clock_text, describe, progress_text
 from trainer.run.events import HEAD_BYTES, TAIL_BYTES, Event, EventReader
 from trainer.run.folder import RunFolder
 from trainer.run.lock import is_held
-from trainer.run.state import RunState, replay
+from trainer.run.state import RunState, after_gap, replay
 from trainer.run.status import Status, judge
 from trainer.text import duration_text, printable
 
@@ -31,7 +31,7 @@ class Follower:
         self._told_t = float("-inf")
         if not from_start and (end := _size(folder)) > HEAD_BYTES + TAIL_BYTES:
             # The beginning says how many steps there are. The line that the jump lands in is skipped by the reader.
-            self.state = replay(EventReader(folder.events_file).new(HEAD_BYTES))
+            self.state = after_gap(replay(EventReader(folder.events_file).new(HEAD_BYTES)))
             self._reader = EventReader(folder.events_file, end - TAIL_BYTES)
 
     def new_lines(self) -> list[str]:

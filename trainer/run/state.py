@@ -110,7 +110,12 @@ def replay_skimmed(head: Iterable[Event], tail: Iterable[Event]) -> RunState:
     The last step, the pace and what hangs on them are right; series have a gap, `elapsed_s` is an upper bound.
     """
     state = replay(head)
-    return replay(tail, replace(state, stepping_s=0.0, steps_s=0.0, question=None)) if tail else state
+    return replay(tail, after_gap(state)) if tail else state
+
+
+def after_gap(state: RunState) -> RunState:
+    """Return the state ready for events far ahead: the pace is measured anew, a question was answered long since."""
+    return replace(state, stepping_s=0.0, steps_s=0.0, question=None)
 
 
 def _is_step(event: Event) -> bool:
