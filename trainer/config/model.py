@@ -204,8 +204,8 @@ class ValidationSettings(Section):
 
     every: int = setting(100, "Validate every so many steps; 0 for never", unit="steps", ge=0)
     held_out_share: float = setting(0.15, "Share of pictures kept out of training; needs 12 pictures", ge=0, le=0.5)
-    pictures: int = setting(8, "Most pictures measured on each side", unit="pictures", ge=1, le=256)
-    timesteps: int = setting(6, "Timesteps measured per picture", ge=1, le=64)
+    pictures: int = setting(4, "Most pictures measured on each side", unit="pictures", ge=1, le=256)
+    timesteps: int = setting(4, "Timesteps measured per picture", ge=1, le=64)
 
 
 class MemorySettings(Section):
