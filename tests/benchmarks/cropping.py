@@ -9,8 +9,8 @@ from pathlib import Path
 from PIL import Image, ImageOps
 
 from tests.support.photos import photograph
-from trainer.pictures.crop import CropOptions
 from trainer.pictures.folder import crop_folder
+from trainer.pictures.options import CropOptions
 
 WIDTH, HEIGHT = 4000, 3000
 COUNT = 12

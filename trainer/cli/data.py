@@ -46,25 +46,36 @@ def check(project: ProjectArgument, as_json: Json = False) -> None:
 def crop(
     project: ProjectArgument,
     size: Annotated[int | None, typer.Option(help="Side of the training pictures, a multiple of 64.")] = None,
-    mode: Annotated[Literal["center"] | None, typer.Option(help="Where the frame is put.")] = None,
+    mode: Annotated[
+        Literal["center", "focal", "face", "auto-size", "split"] | None,
+        typer.Option(
+            help="Where the frame is put: middle; focal point; around faces; the size that suits the shape; in pieces."
+        ),
+    ] = None,
+    face_model: Annotated[str, typer.Option(help="YuNet's ONNX file, for faces; OpenCV's cascades without.")] = "",
     keep_aspect: Annotated[bool | None, typer.Option(help="Keep the pictures' shape, in multiples of 64.")] = None,
     flip: Annotated[bool | None, typer.Option(help="Add a mirrored copy of every picture.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; as many as cores by default.")] = None,
     as_json: Json = False,
 ) -> None:
     """Cut the source pictures to training pictures; what was cut before and has not changed is kept."""
-    from trainer.pictures.crop import CropOptions
     from trainer.pictures.folder import crop_folder
+    from trainer.pictures.options import CropOptions
     from trainer.project import open_project
 
     opened = _updated(
         open_project(project),
         crop={"mode": mode, "flip": flip},
-        settings={"data": {"size": size, "keep_aspect": keep_aspect}},
+        settings={"data": {"size": size, "keep_aspect": True if mode == "auto-size" else keep_aspect}},
     )
     data = opened.settings().data
     options = CropOptions(
-        size=data.size, keep_aspect=data.keep_aspect, flip=opened.config.crop.flip, keep_alpha=data.alpha_as_weight
+        size=data.size,
+        mode=opened.config.crop.mode,
+        keep_aspect=data.keep_aspect,
+        face_model=face_model,
+        flip=opened.config.crop.flip,
+        keep_alpha=data.alpha_as_weight,
     )
     report = crop_folder(opened.pictures, opened.processed, options, workers=workers, progress=_progress("Cropping"))
     if as_json:

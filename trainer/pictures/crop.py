@@ -1,54 +1,22 @@
 """Make the training pictures of one source: choose frames, resize, save. A pure function of file and options."""
 
-import hashlib
-import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from PIL import Image
 
 from trainer.files import replace_atomic
-from trainer.pictures.decode import MAX_MEGAPIXELS, Header, Picture, PictureError, decode
-from trainer.pictures.geometry import Frame, aspect_size, center_frame, enlargement, inside
-from trainer.pictures.look import judge_enlargement, judge_size
+from trainer.pictures.decode import Picture, PictureError, decode
+from trainer.pictures.framing import Cut, cuts_for, manual_cut, scale_needed
+from trainer.pictures.geometry import Frame, center_frame, kept_share
+from trainer.pictures.look import LEAST_KEPT, SMALLEST_PX, cut_away, judge_enlargement, too_small
+from trainer.pictures.options import CropOptions
 
-_RECIPE_VERSION = 1
+__all__ = ["CropOptions", "Crops", "cover", "crop_picture", "cut_out", "keep_shape", "save_crops"]
+
 _COMPRESS_LEVEL = 3
 """PNG: within 4 % of level 6 in size on photographs at less than half its time."""
-
-
-@dataclass(frozen=True)
-class CropOptions:
-    """How training pictures are made."""
-
-    size: int = 512
-    """Side in pixels, a multiple of 64."""
-    mode: Literal["center"] = "center"
-    """Where the frame is put."""
-    keep_aspect: bool = False
-    """Take sides that are multiples of 64, near the picture's shape, of size x size in area."""
-    flip: bool = False
-    """Add a copy mirrored left to right."""
-    keep_alpha: bool = False
-    """Keep a varying alpha channel, as the weight of the loss."""
-    max_megapixels: float = MAX_MEGAPIXELS
-    """Larger sources are refused."""
-
-    def recipe(self, frame: Frame | None) -> str:
-        """Return a short hash of everything but the source's content that shapes the result."""
-        tree = {"version": _RECIPE_VERSION, **asdict(self), "frame": None if frame is None else frame.box}
-        return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()[:16]
-
-
-@dataclass(frozen=True)
-class Cut:
-    """One frame and the size it is resized to."""
-
-    frame: Frame
-    out_width: int
-    out_height: int
 
 
 @dataclass(frozen=True)
@@ -72,18 +40,18 @@ def crop_picture(path: Path, options: CropOptions, manual: Frame | None = None) 
 
     Raises:
         PictureError: with the reason why it cannot be used.
+        AppError: the mode needs OpenCV or a model file that is missing.
     """
-    picture = decode(
-        path,
-        lambda width, height: _scale_needed(width, height, options, manual),
-        keep_alpha=options.keep_alpha,
-        max_megapixels=options.max_megapixels,
-    )
+
+    def decode_for(scale: Callable[[int, int], float]) -> Picture:
+        return decode(path, scale, keep_alpha=options.keep_alpha, max_megapixels=options.max_megapixels)
+
+    picture = decode_for(lambda width, height: _scale_needed(width, height, options, manual))
     header = picture.header
-    cuts = _cuts(header, options, manual)
-    reason, notes = judge_size(header, options.size, options.keep_aspect) if manual is None else _judge_manual(cuts[0])
-    if reason:
-        raise PictureError(reason)
+    cuts, notes = _cuts(picture, options, manual)
+    closest = max(cut.enlargement for cut in cuts)
+    if picture.rgb.width < closest * header.width and picture.rgb.width < header.width:
+        picture = decode_for(lambda width, height: closest)
     images = [cut_out(picture, cut) for cut in cuts]
     if options.flip:
         images = [each for image in images for each in (image, image.transpose(Image.Transpose.FLIP_LEFT_RIGHT))]
@@ -138,38 +106,28 @@ def save_crops(images: Sequence[Image.Image], processed: Path, names: Sequence[s
             image.save(temporary, "PNG", compress_level=_COMPRESS_LEVEL)
 
 
-def out_size(width: float, height: float, options: CropOptions) -> tuple[int, int]:
-    """Return the sides of the training picture made from a width x height frame or picture."""
-    return aspect_size(width, height, options.size) if options.keep_aspect else (options.size, options.size)
-
-
-def _cuts(header: Header, options: CropOptions, manual: Frame | None) -> list[Cut]:
-    width, height = header.width, header.height
-    if manual is not None:
-        if not inside(manual, width, height):
-            raise PictureError(f"its manual frame does not lie on the picture of {width}x{height}")
-        return [_manual_cut(manual, options)]
-    out = out_size(width, height, options)
-    return [Cut(center_frame(width, height, *out), *out)]
-
-
-def _manual_cut(frame: Frame, options: CropOptions) -> Cut:
-    return Cut(frame, *out_size(frame.width, frame.height, options))
-
-
-def _judge_manual(cut: Cut) -> tuple[str, tuple[str, ...]]:
-    size = f"{cut.frame.width:.0f}x{cut.frame.height:.0f}"
-    return judge_enlargement("its manual frame", size, enlargement(cut.frame, cut.out_width, cut.out_height))
-
-
 def _scale_needed(width: int, height: int, options: CropOptions, manual: Frame | None) -> float:
+    """Return the scale that the frames need, judging the size before anything large is decoded."""
+    if min(width, height) < SMALLEST_PX:
+        raise PictureError(too_small(width, height))
+    return scale_needed(width, height, options, manual)
+
+
+def _cuts(picture: Picture, options: CropOptions, manual: Frame | None) -> tuple[list[Cut], tuple[str, ...]]:
+    """Return the frames and notes on them; a frame that would be enlarged too much is refused."""
+    width, height = picture.header.width, picture.header.height
     if manual is None:
-        out = out_size(width, height, options)
-        return enlargement(center_frame(width, height, *out), *out)
-    if not inside(manual, width, height):
-        return 1.0
-    cut = _manual_cut(manual, options)
-    return enlargement(manual, cut.out_width, cut.out_height)
+        cuts, notes = cuts_for(picture.rgb, picture.header, options)
+        what, size = "it", f"{width}x{height}"
+    else:
+        cuts, notes = [manual_cut(width, height, options, manual)], ()
+        what, size = "its manual frame", f"{manual.width:.0f}x{manual.height:.0f}"
+    reason, enlarging = judge_enlargement(what, size, max(cut.enlargement for cut in cuts))
+    if reason:
+        raise PictureError(reason)
+    kept = sum(kept_share(cut.frame, width, height) for cut in cuts)
+    cutting = (cut_away(kept),) if manual is None and kept < LEAST_KEPT and options.mode != "face" else ()
+    return cuts, (*enlarging, *cutting, *notes)
 
 
 def _resized(image: Image.Image, box: tuple[float, float, float, float], size: tuple[int, int]) -> Image.Image:

@@ -10,12 +10,13 @@ from trainer.errors import AppError
 from trainer.files import sha256_of
 from trainer.pictures.aside import set_aside, take_back_caption
 from trainer.pictures.check import no_pictures
-from trainer.pictures.crop import CropOptions, crop_picture, save_crops
+from trainer.pictures.crop import crop_picture, save_crops
 from trainer.pictures.decode import PictureError
 from trainer.pictures.geometry import Frame
 from trainer.pictures.look import few_pictures_warning, picture_files
 from trainer.pictures.manifest import Entry, Manifest, read_manifest, write_manifest
 from trainer.pictures.names import crop_name
+from trainer.pictures.options import CropOptions
 from trainer.pictures.pool import map_processes, worker_count
 from trainer.text import printable
 

@@ -23,6 +23,9 @@ LARGEST_ENLARGEMENT = 8.0
 SMALLEST_PX = 8
 """A picture narrower than one latent pixel is of no use at any size."""
 
+LEAST_KEPT = 0.5
+"""Crops that keep a smaller share of the picture's area are remarked on."""
+
 _THUMBNAIL_PX = 256
 _NOT_PICTURES = {
     ".txt", ".caption", ".json", ".jsonl", ".toml", ".yaml", ".yml", ".csv", ".md", ".log", ".xml", ".html",
@@ -107,16 +110,26 @@ def judge_size(header: Header, size: int, keep_aspect: bool = False) -> tuple[st
     """Return the reason to leave a picture out for its size (or ""), and notes on enlarging and cutting."""
     width, height = header.width, header.height
     if min(width, height) < SMALLEST_PX:
-        return f"it is too small: {width}x{height} pixels", ()
+        return too_small(width, height), ()
     if not size:
         return "", ()
     out = aspect_size(width, height, size) if keep_aspect else (size, size)
     frame = center_frame(width, height, *out)
     reason, notes = judge_enlargement("it", f"{width}x{height}", enlargement(frame, *out))
     kept = kept_share(frame, width, height)
-    if kept < 0.5 and not reason:
-        notes = (*notes, f"its shape is far from the target: a crop keeps {kept:.0%} of it")
+    if kept < LEAST_KEPT and not reason:
+        notes = (*notes, cut_away(kept))
     return reason, notes
+
+
+def too_small(width: int, height: int) -> str:
+    """Return the reason for a picture below `SMALLEST_PX`."""
+    return f"it is too small: {width}x{height} pixels"
+
+
+def cut_away(kept: float) -> str:
+    """Return the note on a picture of which a crop keeps a small share, 0 to 1."""
+    return f"its shape is far from the target: a crop keeps {kept:.0%} of it"
 
 
 def judge_enlargement(what: str, size: str, factor: float) -> tuple[str, tuple[str, ...]]:
