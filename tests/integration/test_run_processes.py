@@ -110,10 +110,10 @@ def test_a_killed_worker_lets_go_and_its_run_goes_on(run: RunFolder) -> None:
     first = launch(run)
     wait_for_start(run)
     until(lambda: state_of(run).step >= 3)
-    send(run, "stop")
     os.kill(first, signal.SIGKILL)
     until(lambda: not is_held(run))
-    assert glance(run).status in (Status.LOST, Status.STOPPED)
+    send(run, "stop")
+    assert glance(run).status is Status.LOST
     worker = owner(run)
     assert worker is not None
     until(lambda: not worker.is_alive)
@@ -124,6 +124,16 @@ def test_a_killed_worker_lets_go_and_its_run_goes_on(run: RunFolder) -> None:
     assert glance(run).status is Status.RUNNING
     numbers = [event["seq"] for event in read_events(run.events_file)]
     assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_watching_and_starting_runs_loads_no_heavy_library() -> None:
+    program = (
+        "import sys, trainer.cli.runs, trainer.run.launch, trainer.run.follow, trainer.run.control, trainer.devices\n"
+        "heavy = {'torch', 'numpy', 'diffusers', 'transformers', 'textual', 'PIL', 'psutil', 'filelock'}\n"
+        "sys.exit(', '.join(heavy & set(sys.modules)) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_sigkill_leaves_the_run_lost_whatever_its_log_said(run: RunFolder) -> None:

@@ -24,6 +24,7 @@ def test_a_run_has_a_private_folder_of_its_own(tmp_path: Path) -> None:
     assert run.path == tmp_path / "new/gollum/output/2026-11-23/gollum"
     assert run.project_root == tmp_path / "new/gollum"
     assert run.title == "gollum/2026-11-23/gollum"
+    assert resolve_run(run.argument, Path("/nowhere")) == run
     for folder in (run.path, run.path.parent, run.path.parents[1], run.control, run.state, run.images):
         assert folder.stat().st_mode & 0o777 == 0o700
     assert make_run(tmp_path / "new", "gollum", "gollum").name == "gollum-2"

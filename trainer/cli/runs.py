@@ -1,16 +1,18 @@
 """`hypernet runs | attach | status | pause | resume | stop | save | preview | set`: runs from any shell."""
 
-import json
 import time
-from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from trainer.errors import AppError
-from trainer.run.folder import RunFolder, find_runs, resolve_run
-from trainer.run.status import Glance, Status, glance
 from trainer.text import printable
+
+if TYPE_CHECKING:
+    # Loaded in the functions that need them: `hypernet --help` shall answer at once.
+    from trainer.run.events import EventReader
+    from trainer.run.folder import RunFolder
+    from trainer.run.status import Glance
 
 Run = Annotated[str, typer.Argument(metavar="RUN", help="NAME, DATE/NAME, PROJECT/DATE/NAME or the run's folder.")]
 SomeRun = Annotated[
@@ -33,7 +35,7 @@ def runs(
 ) -> None:
     """List runs, the newest first."""
     found = _all_runs()
-    looks = [glance(run) for run in (found if everything or as_json else found[:20])]
+    looks = [_glance(run) for run in (found if everything or as_json else found[:20])]
     if as_json:
         from trainer.run.report import summary
 
@@ -54,7 +56,7 @@ def status(run: Run, as_json: Json = False) -> None:
     from trainer.run.report import details, status_lines
 
     folder = _find(run)
-    look = glance(folder)
+    look = _glance(folder)
     if as_json:
         _print_json(details(look))
     else:
@@ -71,13 +73,13 @@ def attach(
     folder = _find(run) if run else _likeliest()
     typer.echo(f"{printable(folder.title)}; Ctrl-C leaves, the run goes on.")
     code = _follow(folder, everything)
-    end = glance(folder)
+    end = _glance(folder)
     if not end.status.is_live:
         _print_lines(status_lines(end))
     raise typer.Exit(code)
 
 
-def follow_run(folder: RunFolder) -> int:
+def follow_run(folder: "RunFolder") -> int:
     """Follow a run whose worker this process has just started, until it ends or Ctrl-C leaves it.
 
     Returns:
@@ -96,7 +98,7 @@ def follow_run(folder: RunFolder) -> int:
     return _follow(folder)
 
 
-def _follow(folder: RunFolder, everything: bool = True) -> int:
+def _follow(folder: "RunFolder", everything: bool = True) -> int:
     """Print a run's past, or the last of it, and then what comes; return the exit code."""
     from trainer.run.follow import Follower, ends_well
 
@@ -115,10 +117,10 @@ def _follow(folder: RunFolder, everything: bool = True) -> int:
     return 0 if ends_well(follower.status()) else 1
 
 
-def _say_goodbye(folder: RunFolder) -> None:
-    verdict = glance(folder).status
+def _say_goodbye(folder: "RunFolder") -> None:
+    verdict = _glance(folder).status
     goes_on = "The run goes on" if verdict.is_live else f"The run is {verdict}"
-    typer.echo(f"\n{goes_on}; `hypernet attach {printable(folder.title)}` comes back to it.")
+    typer.echo(f"\n{goes_on}; `hypernet attach {folder.argument}` comes back to it.")
 
 
 def pause(run: Run) -> None:
@@ -128,8 +130,10 @@ def pause(run: Run) -> None:
 
 def resume(run: Run) -> None:
     """Go on: wake a paused run, or start a new worker for one that stopped, failed or was killed."""
+    from trainer.run.status import Status
+
     folder = _find(run)
-    verdict = glance(folder).status
+    verdict = _glance(folder).status
     if verdict is Status.FINISHED:
         raise AppError(
             "Run is finished",
@@ -156,7 +160,7 @@ def stop(
     from trainer.run.lock import kill_worker
 
     killed = kill_worker(folder)
-    typer.echo(f"Killed worker {killed.pid}. `hypernet resume {printable(folder.title)}` goes on from its last state.")
+    typer.echo(f"Killed worker {killed.pid}. `hypernet resume {folder.argument}` goes on from its last state.")
 
 
 def save(run: Run) -> None:
@@ -184,22 +188,30 @@ def set_(
         _order(folder, "set_preview_prompt", value=preview_prompt)
 
 
-def _find(text: str) -> RunFolder:
+def _glance(folder: "RunFolder") -> "Glance":
+    from trainer.run.status import glance
+
+    return glance(folder)
+
+
+def _find(text: str) -> "RunFolder":
     from trainer.project import projects_root
+    from trainer.run.folder import resolve_run
 
     return resolve_run(text, projects_root())
 
 
-def _all_runs() -> list[RunFolder]:
+def _all_runs() -> "list[RunFolder]":
     from trainer.project import projects_root
+    from trainer.run.folder import find_runs
 
-    root: Path = projects_root()
+    root = projects_root()
     projects = [path for path in root.iterdir() if path.is_dir()] if root.is_dir() else []
     found = [run for project in projects for run in find_runs(project)]
     return sorted(found, key=lambda run: (run.day, run.path.stat().st_mtime), reverse=True)
 
 
-def _likeliest() -> RunFolder:
+def _likeliest() -> "RunFolder":
     found = _all_runs()
     if not found:
         raise AppError("No runs", "There is no run to attach to.", "`hypernet train PROJECT` starts one.")
@@ -208,20 +220,20 @@ def _likeliest() -> RunFolder:
     return next((run for run in found if is_held(run)), found[0])
 
 
-def _order(folder: RunFolder, command: str, **fields: str) -> None:
+def _order(folder: "RunFolder", command: str, **fields: str) -> None:
     """Send a command to a live worker and report its answer."""
     from trainer.run.control import send
-    from trainer.run.events import EventReader
+    from trainer.run.events import EventReader, log_size
+    from trainer.run.status import Status
 
-    look = glance(folder)
+    look = _glance(folder)
     if not look.status.is_live:
         raise AppError(
             "Run is not live",
             f"{printable(folder.title)} is {look.status}: nobody is there to obey.",
-            "" if look.status is Status.FINISHED else f"`hypernet resume {printable(folder.title)}` starts it again.",
+            "" if look.status is Status.FINISHED else f"`hypernet resume {folder.argument}` starts it again.",
         )
-    reader = EventReader(folder.events_file)
-    reader.new()
+    reader = EventReader(folder.events_file, log_size(folder.events_file))
     command_id = send(folder, command, **fields)
     if _answered(reader, command_id):
         typer.echo(f"{printable(folder.title)}: {command.replace('_', ' ')}, acknowledged.")
@@ -229,7 +241,7 @@ def _order(folder: RunFolder, command: str, **fields: str) -> None:
         typer.echo(f"{printable(folder.title)}: {command.replace('_', ' ')} is delivered; {_when(look)}")
 
 
-def _answered(reader: Any, command_id: str) -> bool:
+def _answered(reader: "EventReader", command_id: str) -> bool:
     end = time.monotonic() + ACKNOWLEDGE_S
     while time.monotonic() < end:
         if any(event["kind"] == "ack" and event.get("id") == command_id for event in reader.new()):
@@ -238,7 +250,9 @@ def _answered(reader: Any, command_id: str) -> bool:
     return False
 
 
-def _when(look: Glance) -> str:
+def _when(look: "Glance") -> str:
+    from trainer.run.status import Status
+
     if look.status is Status.STALLED:
         return "the worker shows no sign of life (`hypernet stop --now` kills it)."
     if look.status is Status.STARTING:
@@ -246,7 +260,7 @@ def _when(look: Glance) -> str:
     return "the worker obeys after what it is doing now."
 
 
-def _restart(folder: RunFolder) -> None:
+def _restart(folder: "RunFolder") -> None:
     from trainer.run.describe import describe
     from trainer.run.launch import logout_warning, start_worker, wait_for_start
 
@@ -266,4 +280,6 @@ def _print_lines(lines: list[str]) -> None:
 
 
 def _print_json(value: Any) -> None:
+    import json
+
     typer.echo(json.dumps(value, indent=2, default=str, allow_nan=True))

@@ -131,6 +131,14 @@ class EventReader:
         return events
 
 
+def log_size(path: Path) -> int:
+    """Return a log's length in bytes; 0 when there is none."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
 def read_events(path: Path) -> list[Event]:
     """Return all complete events of a log; none when there is no log."""
     return EventReader(path).new()

@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -84,6 +85,13 @@ class RunFolder:
     def title(self) -> str:
         """Project, day and name, e.g. "gollum/2026-11-23/gollum-2": enough to find the run again."""
         return f"{self.project_root.name}/{self.day}/{self.name}"
+
+    @property
+    def argument(self) -> str:
+        """The run as one would type it behind a command here: its path, as short as it can be."""
+        path = self.path.absolute()
+        here = Path.cwd()
+        return shlex.quote(printable(path.relative_to(here) if path.is_relative_to(here) else path))
 
     @staticmethod
     def create(output_root: Path, name: str, day: date) -> "RunFolder":

@@ -4,12 +4,12 @@ import time
 from collections.abc import Callable, Iterator
 
 from trainer.run.describe import SILENT, clock_text, describe, progress_text
-from trainer.run.events import HEAD_BYTES, TAIL_BYTES, Event, EventReader
+from trainer.run.events import HEAD_BYTES, TAIL_BYTES, Event, EventReader, log_size
 from trainer.run.folder import RunFolder
 from trainer.run.lock import is_held
 from trainer.run.state import RunState, after_gap, replay
 from trainer.run.status import Status, judge
-from trainer.text import duration_text, printable
+from trainer.text import duration_text
 
 QUIET_S = 5.0
 """Shortest time between two lines of mere progress, by the clock of the events."""
@@ -29,7 +29,7 @@ class Follower:
         self._folder = folder
         self._reader = EventReader(folder.events_file)
         self._told_t = float("-inf")
-        if not from_start and (end := _size(folder)) > HEAD_BYTES + TAIL_BYTES:
+        if not from_start and (end := log_size(folder.events_file)) > HEAD_BYTES + TAIL_BYTES:
             # The beginning says how many steps there are. The line that the jump lands in is skipped by the reader.
             self.state = after_gap(replay(EventReader(folder.events_file).new(HEAD_BYTES)))
             self._reader = EventReader(folder.events_file, end - TAIL_BYTES)
@@ -101,13 +101,9 @@ def lines(folder: RunFolder, from_start: bool = True) -> Iterator[str]:
     return Follower(folder, from_start).lines()
 
 
-def _size(folder: RunFolder) -> int:
-    return folder.events_file.stat().st_size if folder.events_file.exists() else 0
-
-
 def lost_text(folder: RunFolder) -> str:
     """Return what to do about a run whose worker is gone without a word."""
-    return f"the worker is gone without a word; `hypernet resume {printable(folder.title)}` goes on from its last state"
+    return f"the worker is gone without a word; `hypernet resume {folder.argument}` goes on from its last state"
 
 
 def ends_well(status: Status) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 from trainer.errors import AppError
 from trainer.run import logout
 from trainer.run.control import discard
-from trainer.run.events import Event, EventReader
+from trainer.run.events import Event, EventReader, log_size
 from trainer.run.folder import RunFolder
 from trainer.run.lock import is_held, owner
 from trainer.text import printable
@@ -67,7 +67,7 @@ def start_worker(
         raise AppError(
             "Run in use",
             f"A worker (pid {holder.pid if holder else 'unknown'}) is on {printable(folder.title)} already.",
-            f"Follow it with `hypernet attach {printable(folder.title)}`.",
+            f"Follow it with `hypernet attach {folder.argument}`.",
         )
     command = [sys.executable, "-P", "-m", module, str(folder.path.absolute()), *arguments]
     try:
@@ -87,7 +87,7 @@ def start_worker(
 def _start(folder: RunFolder, command: Sequence[str], environment: Mapping[str, str]) -> _Launch:
     handle = os.open(folder.worker_log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        log_from, events_from = os.fstat(handle).st_size, _size(folder.events_file)
+        log_from, events_from = os.fstat(handle).st_size, log_size(folder.events_file)
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -156,10 +156,3 @@ def log_lines(folder: RunFolder, start: int = 0, count: int = _LOG_LINES) -> lis
     except FileNotFoundError:
         return []
     return [printable(line.rstrip("\r")) for line in text.split("\n") if line.strip()][-count:]
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0

@@ -62,7 +62,7 @@ def _taken(folder: RunFolder) -> AppError:
     return AppError(
         "Run in use",
         f"another worker ({who}) is on this run: {printable(folder.path)}.",
-        f"Follow it with `hypernet attach {printable(folder.title)}`, or stop it first.",
+        f"Follow it with `hypernet attach {folder.argument}`, or stop it first.",
     )
 
 

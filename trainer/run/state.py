@@ -1,7 +1,6 @@
 """What a run's events add up to: one frozen value, made by a pure function."""
 
 import itertools
-import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 
@@ -69,7 +68,7 @@ class RunState:
     def step_s(self) -> float | None:
         """Median seconds of the last steps."""
         recent = [point.seconds for point in self.points[-_RECENT_STEPS:] if point.seconds is not None]
-        return statistics.median(recent) if recent else None
+        return sorted(recent)[len(recent) // 2] if recent else None
 
     @property
     def eta_s(self) -> float | None:
