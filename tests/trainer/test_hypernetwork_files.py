@@ -337,6 +337,12 @@ def test_optimizer_files_of_other_origin(tmp_path: Path) -> None:
     assert "empty" in load_optimizer(path, net).reason
 
 
+def test_equal_networks_give_equal_bytes(tmp_path: Path) -> None:
+    for file, name in (("a.pt", RICH.activation_func), ("b.pt", "".join(RICH.activation_func))):
+        save(Hypernetwork.create([8], RICH, seed=1, name=name), tmp_path / file)
+    assert (tmp_path / "a.pt").read_bytes() == (tmp_path / "b.pt").read_bytes()
+
+
 def test_a_failed_save_leaves_the_old_file(tmp_path: Path) -> None:
     net = Hypernetwork.create([8], seed=1)
     path = tmp_path / "n.pt"
@@ -403,6 +409,8 @@ def test_training_mode_ignores_strength_and_drops() -> None:
     plain = Hypernetwork.create([8], Structure(weight_initialization="XavierNormal"), seed=1)
     context_BLD = torch.randn(1, 3, 8)
     assert torch.equal(plain.train().transform(context_BLD, 0.0)[0], plain.eval().transform(context_BLD, 1.0)[0])
+    torch.nn.init.constant_(plain.pair(8)[0].linear[0].weight, float("nan"))
+    assert torch.equal(plain.transform(context_BLD, 0.0)[0], context_BLD)
     dropping = Hypernetwork.create([8], RICH, seed=1)
     assert torch.equal(dropping.transform(context_BLD)[0], dropping.transform(context_BLD)[0])
     dropping.train()
