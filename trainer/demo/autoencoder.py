@@ -41,14 +41,9 @@ def vae_pictures(count: int, seed: int) -> Tensor:
     """Draw pictures for the autoencoder, 30 % of them wild: uint8 [B, C, 64, 64]."""
     rng = Random(seed)
     pictures = [
-        wild_picture(rng) if rng.random() < 0.3 else draw(random_scene(rng, fills=0.5), rng=rng)
-        for _ in range(count)
+        wild_picture(rng) if rng.random() < 0.3 else draw(random_scene(rng, fills=0.5), rng=rng) for _ in range(count)
     ]
-    return (
-        torch.from_numpy(np.stack([np.asarray(picture) for picture in pictures]))
-        .permute(0, 3, 1, 2)
-        .contiguous()
-    )
+    return torch.from_numpy(np.stack([np.asarray(picture) for picture in pictures])).permute(0, 3, 1, 2).contiguous()
 
 
 def as_floats(pictures_BCHW: Tensor) -> Tensor:
@@ -69,8 +64,7 @@ def random_batch(pictures_NCHW: Tensor, count: int, crop_px: int, generator: tor
     picks = torch.randint(len(pictures_NCHW), (count,), generator=generator).tolist()
     corners = torch.randint(room + 1, (count, 2), generator=generator).tolist()
     crops = [
-        pictures_NCHW[pick, :, y : y + crop_px, x : x + crop_px]
-        for pick, (y, x) in zip(picks, corners, strict=True)
+        pictures_NCHW[pick, :, y : y + crop_px, x : x + crop_px] for pick, (y, x) in zip(picks, corners, strict=True)
     ]
     batch_BCHW = as_floats(torch.stack(crops))
     batch_BCHW[: count // 2] = batch_BCHW[: count // 2].flip(-1)
@@ -121,9 +115,9 @@ def held_out(count: int) -> Tensor:
     """Flat pictures that no training seed draws: float32 [B, C, 64, 64]."""
     rng = Random(77)
     return as_floats(
-        torch.from_numpy(
-            np.stack([np.asarray(draw(random_scene(rng), rng=rng)) for _ in range(count)])
-        ).permute(0, 3, 1, 2)
+        torch.from_numpy(np.stack([np.asarray(draw(random_scene(rng), rng=rng)) for _ in range(count)])).permute(
+            0, 3, 1, 2
+        )
     )
 
 

@@ -60,42 +60,29 @@ def make_whitened(work: Path) -> None:
     torch.save(vae.state_dict(), work / "vae-whitened.pt")
 
 
-def make_judge(path: Path, steps: int = 1500) -> None:
+def make_judge(path: Path, steps: int = 400) -> None:
     """Train the judge and write it; prints its accuracy on unseen pictures."""
     from safetensors.torch import save_file
 
     judge = train_judge(seed=1, steps=steps)
     path.parent.mkdir(parents=True, exist_ok=True)
-    weights = {
-        name: value.half() if value.is_floating_point() else value
-        for name, value in judge.state_dict().items()
-    }
+    weights = {name: value.half() if value.is_floating_point() else value for name, value in judge.state_dict().items()}
     save_file(weights, path)
     scores = accuracy(judge, *judge_pictures(1000, seed=Random(2).randrange(1 << 30)))
     print("judge:", " ".join(f"{name} {scores[name]:.3f}" for name in HEADS), flush=True)
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    parser.add_argument(
-        "--work", type=Path, default=Path("build/demo-model"), help="folder for unfinished work"
-    )
+    parser.add_argument("--work", type=Path, default=Path("build/demo-model"), help="folder for unfinished work")
     parser.add_argument("--target", type=Path, default=SHIPPED, help="folder for the results")
-    parser.add_argument(
-        "--processes", type=int, default=min(2, cores), help="one-thread processes, one per core"
-    )
-    parser.add_argument(
-        "--vae-minutes", type=float, default=VaeBudget.minutes, help="budget of the autoencoder"
-    )
+    parser.add_argument("--processes", type=int, default=min(2, cores), help="one-thread processes, one per core")
+    parser.add_argument("--vae-minutes", type=float, default=VaeBudget.minutes, help="budget of the autoencoder")
     parser.add_argument(
         "--unet-minutes", type=float, default=UnetBudget.minutes, help="budget of text encoder and UNet"
     )
-    parser.add_argument(
-        "--pictures", type=int, default=UnetBudget.pictures, help="size of the pool of latents"
-    )
+    parser.add_argument("--pictures", type=int, default=UnetBudget.pictures, help="size of the pool of latents")
     return parser.parse_args()
 
 

@@ -24,7 +24,7 @@ class UnetBudget:
 
     minutes: float = 70.0
     pictures: int = 32_000
-    batch: int = 32
+    batch: int = 16
     """Pictures per process and step."""
     lr: float = 2.5e-3
     flat_until: float = 0.3
@@ -45,9 +45,7 @@ def stratified_timesteps(count: int, bias: float, generator: torch.Generator) ->
     return (even_B**bias * 1000).long().clamp(max=999)
 
 
-def v_loss(
-    unet: Any, latents_BCHW: Tensor, context_BLD: Tensor, timesteps_B: Tensor, noise_BCHW: Tensor
-) -> Tensor:
+def v_loss(unet: Any, latents_BCHW: Tensor, context_BLD: Tensor, timesteps_B: Tensor, noise_BCHW: Tensor) -> Tensor:
     """Mean squared error of the predicted velocity (Salimans & Ho 2022, appendix D)."""
     signal_B = alphas_cumprod()[timesteps_B][:, None, None, None]
     noisy_BCHW = signal_B.sqrt() * latents_BCHW + (1 - signal_B).sqrt() * noise_BCHW
@@ -130,9 +128,7 @@ def _save_state(
     partial.replace(path)
 
 
-def _load_state(
-    path: Path, modules: list[Any], optimiser: MatrixOptimiser, average: Average
-) -> tuple[Clock, int]:
+def _load_state(path: Path, modules: list[Any], optimiser: MatrixOptimiser, average: Average) -> tuple[Clock, int]:
     state = torch.load(path, weights_only=True)
     for module, weights in zip(modules, state["modules"], strict=True):
         module.load_state_dict(weights)

@@ -80,10 +80,7 @@ def main() -> None:
         "filled": single_scenes(args.count, args.seed + 1, FILLS[1:]),
         "pairs": pair_scenes(args.count, args.seed + 2),
     }
-    drawn = {
-        name: draw_scenes(model, scenes, args.seed, args.steps, args.guidance)
-        for name, scenes in sorts.items()
-    }
+    drawn = {name: draw_scenes(model, scenes, args.seed, args.steps, args.guidance) for name, scenes in sorts.items()}
     for name, scenes in sorts.items():
         scores = (pair_fidelity if name == "pairs" else fidelity)(drawn[name], scenes, judge)
         print(

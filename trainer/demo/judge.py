@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from trainer.demo.assets import judge_file
 from trainer.demo.autoencoder import as_floats
 from trainer.demo.drawing import STYLES, draw
+from trainer.demo.optimisers import MatrixOptimiser
 from trainer.demo.parallel import rate_at
 from trainer.demo.scenes import COLOURS, FILLS, SHAPES, Scene, character_scene, random_scene
 
@@ -46,9 +47,7 @@ class Judge(nn.Module):
             layers += [nn.Conv2d(out, out, 3, stride=2, padding=1), nn.BatchNorm2d(out), nn.ReLU()]
             width = out
         self.trunk = nn.Sequential(*layers)
-        self.heads = nn.ModuleDict(
-            {name: nn.Linear(2 * width, len(answers)) for name, answers in HEADS.items()}
-        )
+        self.heads = nn.ModuleDict({name: nn.Linear(2 * width, len(answers)) for name, answers in HEADS.items()})
 
     def forward(self, pictures_BCHW: Tensor) -> dict[str, Tensor]:
         """Logits for every question, [B, number of answers]."""
@@ -94,16 +93,12 @@ def fidelity(images_BCHW: Tensor, scenes: Sequence[Scene], judge: Judge | None =
     return result
 
 
-def pair_fidelity(
-    images_BCHW: Tensor, scenes: Sequence[Scene], judge: Judge | None = None
-) -> dict[str, float]:
+def pair_fidelity(images_BCHW: Tensor, scenes: Sequence[Scene], judge: Judge | None = None) -> dict[str, float]:
     """The same for two things side by side or above each other: each half is judged on its own.
 
     The other half is covered with the colour of the picture's rim, so the judge sees one thing.
     """
-    halves = [
-        half for image, scene in zip(images_BCHW, scenes, strict=True) for half in _halves(image, scene)
-    ]
+    halves = [half for image, scene in zip(images_BCHW, scenes, strict=True) for half in _halves(image, scene)]
     singles = [Scene((thing,), scene.background) for scene in scenes for thing in scene.things]
     return fidelity(torch.stack(halves), singles, judge)
 
@@ -119,23 +114,20 @@ def out_of_range(images_BCHW: Tensor) -> float:
     return float((images_BCHW.abs() > 1.05).float().mean())
 
 
-def train_judge(seed: int, steps: int, batch: int = 64, pool: int = 6000) -> Judge:
+def train_judge(seed: int, steps: int, batch: int = 48, pool: int = 4000) -> Judge:
     """Train a judge on drawn pictures, a little blurred and noisy as generated ones are."""
     torch.manual_seed(seed)
     pictures, labels = judge_pictures(pool, seed)
     judge = Judge().train()
-    optimiser = torch.optim.AdamW(judge.parameters(), lr=3e-3, weight_decay=1e-2)
+    optimiser = MatrixOptimiser([judge], lr=4e-3)
     for step in range(steps):
         picks_B = torch.randint(pool, (batch,))
-        optimiser.param_groups[0]["lr"] = 3e-3 * rate_at(step / steps, step, flat_until=0.3, warmup_steps=20)
         logits = judge(_roughened(as_floats(pictures[picks_B])))
-        loss = sum(
-            F.cross_entropy(logits[name], labels[name][picks_B], ignore_index=IGNORE) for name in HEADS
-        )
+        loss = sum(F.cross_entropy(logits[name], labels[name][picks_B], ignore_index=IGNORE) for name in HEADS)
         assert isinstance(loss, Tensor)
-        optimiser.zero_grad()
+        judge.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
+        optimiser.step(rate_at(step / steps, step, flat_until=0.3, warmup_steps=20))
     return judge.eval()
 
 
@@ -194,7 +186,5 @@ def _halves(image_CHW: Tensor, scene: Scene) -> tuple[Tensor, Tensor]:
     first.narrow(axis, side // 2, side // 2).copy_(
         rim[:, None, None].expand(-1, *first.narrow(axis, 0, side // 2).shape[1:])
     )
-    second.narrow(axis, 0, side // 2).copy_(
-        rim[:, None, None].expand(-1, *second.narrow(axis, 0, side // 2).shape[1:])
-    )
+    second.narrow(axis, 0, side // 2).copy_(rim[:, None, None].expand(-1, *second.narrow(axis, 0, side // 2).shape[1:]))
     return first, second

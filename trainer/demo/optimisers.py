@@ -32,9 +32,7 @@ def orthogonalised(matrices_NRC: Tensor, iterations: int = 5) -> Tensor:
 class Muon:
     """Momentum with orthogonalised updates; matrices of one shape are worked on as one stack."""
 
-    def __init__(
-        self, params: Iterable[nn.Parameter], momentum: float = 0.95, weight_decay: float = 1e-3
-    ) -> None:
+    def __init__(self, params: Iterable[nn.Parameter], momentum: float = 0.95, weight_decay: float = 1e-3) -> None:
         self.momentum, self.weight_decay = momentum, weight_decay
         self.shapes: dict[tuple[int, int], list[nn.Parameter]] = defaultdict(list)
         for param in params:
@@ -45,17 +43,36 @@ class Muon:
     @torch.no_grad()
     def step(self, lr: float) -> None:
         """Take one step from the gradients that the parameters hold."""
-        for shape, params in self.shapes.items():
-            grads_NRC = torch.stack(
-                [_as_wide_matrix(param.grad) for param in params if param.grad is not None]
-            )
-            momenta_NRC = self.momenta[shape].lerp_(grads_NRC, 1 - self.momentum)
-            updates_NRC = _shared_work(grads_NRC.lerp(momenta_NRC, self.momentum))
+        updates = self._orthogonal_updates()
+        for (shape, params), updates_NRC in zip(self.shapes.items(), updates, strict=True):
             scale = lr * 0.2 * shape[1] ** 0.5
             for param, update_RC in zip(params, updates_NRC, strict=True):
                 wide = param[0].numel() >= param.shape[0]
                 update = (update_RC if wide else update_RC.mT).reshape(param.shape)
                 param.mul_(1 - lr * self.weight_decay).sub_(update, alpha=scale)
+
+    def _orthogonal_updates(self) -> list[Tensor]:
+        """The stacks of updates; with several processes each works out its share and they are summed once."""
+        stacks = []
+        for shape, params in self.shapes.items():
+            grads_NRC = torch.stack([_as_wide_matrix(param.grad) for param in params if param.grad is not None])
+            momenta_NRC = self.momenta[shape].lerp_(grads_NRC, 1 - self.momentum)
+            stacks.append(grads_NRC.lerp(momenta_NRC, self.momentum))
+        if not dist.is_initialized():
+            return [orthogonalised(stack_NRC) for stack_NRC in stacks]
+        loads = [0.0] * dist.get_world_size()
+        flat = torch.zeros(sum(stack_NRC.numel() for stack_NRC in stacks))
+        results = [
+            piece.view_as(stack_NRC)
+            for piece, stack_NRC in zip(flat.split([s.numel() for s in stacks]), stacks, strict=True)
+        ]
+        for stack_NRC, result_NRC in zip(stacks, results, strict=True):
+            owners = _share_out(stack_NRC, loads)
+            mine = [index for index, owner in enumerate(owners) if owner == dist.get_rank()]
+            if mine:
+                result_NRC[mine] = orthogonalised(stack_NRC[mine])
+        dist.all_reduce(flat)
+        return results
 
     def state_dict(self) -> dict[str, Tensor]:
         """The momenta, by shape."""
@@ -74,9 +91,7 @@ class MatrixOptimiser:
         matrices, others = split_parameters(modules)
         self.lr = lr
         self.muon = Muon(matrices, weight_decay=weight_decay)
-        self.adam = torch.optim.AdamW(
-            others, lr=lr, betas=(0.9, 0.99), weight_decay=weight_decay, foreach=True
-        )
+        self.adam = torch.optim.AdamW(others, lr=lr, betas=(0.9, 0.99), weight_decay=weight_decay, foreach=True)
 
     def step(self, rate: float) -> None:
         """Take one step at `rate` times the learning rate."""
@@ -102,25 +117,20 @@ def split_parameters(modules: list[nn.Module]) -> tuple[list[nn.Parameter], list
     for module in modules:
         embeddings = {id(m.weight) for m in module.modules() if isinstance(m, nn.Embedding)}
         for param in module.parameters():
-            hidden = (
-                param.ndim >= 2
-                and min(param.shape[0], param[0].numel()) >= 16
-                and id(param) not in embeddings
-            )
+            hidden = param.ndim >= 2 and min(param.shape[0], param[0].numel()) >= 16 and id(param) not in embeddings
             (matrices if hidden else others).append(param)
     return matrices, others
 
 
-def _shared_work(updates_NRC: Tensor) -> Tensor:
-    """Orthogonalise a stack, each process doing a share of it when there are several."""
-    if not dist.is_initialized() or updates_NRC.shape[0] < dist.get_world_size():
-        return orthogonalised(updates_NRC)
-    count, world, rank = updates_NRC.shape[0], dist.get_world_size(), dist.get_rank()
-    edges = [count * index // world for index in range(world + 1)]
-    result_NRC = torch.zeros_like(updates_NRC)
-    result_NRC[edges[rank] : edges[rank + 1]] = orthogonalised(updates_NRC[edges[rank] : edges[rank + 1]])
-    dist.all_reduce(result_NRC)
-    return result_NRC
+def _share_out(stack_NRC: Tensor, loads: list[float]) -> list[int]:
+    """Name a process for each matrix of a stack, always the least loaded so far; adds to `loads`."""
+    count, rows, columns = stack_NRC.shape
+    owners = []
+    for _ in range(count):
+        owner = loads.index(min(loads))
+        loads[owner] += float(rows * rows * columns)
+        owners.append(owner)
+    return owners
 
 
 def _as_wide_matrix(grad: Tensor) -> Tensor:

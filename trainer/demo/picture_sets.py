@@ -19,9 +19,7 @@ def write_picture_set(kind: Literal["style", "character"], folder: Path) -> None
     """Draw one set of pictures with a caption file each; the file names say what the pictures show."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = Random(21)
-    scenes = (
-        style_scenes(rng) if kind == "style" else [character_scene(rng) for _ in range(CHARACTER_PICTURES)]
-    )
+    scenes = style_scenes(rng) if kind == "style" else [character_scene(rng) for _ in range(CHARACTER_PICTURES)]
     for index, scene in enumerate(scenes):
         width, height = SIZES_PX[index % len(SIZES_PX)]
         picture = draw(scene, "hatched" if kind == "style" else "flat", width, height, rng)

@@ -65,16 +65,12 @@ def make_shard(rank: int, processes: int, pictures: int, folder: Path) -> None:
 def load_pool(files: list[Path]) -> Pool:
     """Read shards back into one pool."""
     shards = [torch.load(file, weights_only=True) for file in files]
-    return Pool(
-        torch.cat([shard["latents"] for shard in shards]), torch.cat([shard["tokens"] for shard in shards])
-    )
+    return Pool(torch.cat([shard["latents"] for shard in shards]), torch.cat([shard["tokens"] for shard in shards]))
 
 
 def token_ids(tokenizer: Any, captions: list[str]) -> Tensor:
     """Token ids, padded or cut to the model's length: int64 [B, L]."""
-    encoded = tokenizer(
-        captions, padding="max_length", max_length=MAX_TOKENS, truncation=True, return_tensors="pt"
-    )
+    encoded = tokenizer(captions, padding="max_length", max_length=MAX_TOKENS, truncation=True, return_tensors="pt")
     ids: Tensor = encoded.input_ids
     return ids
 

@@ -57,9 +57,7 @@ def load_demo_model(folder: Path) -> DemoModel:
     options = {"torch_dtype": torch.float32, "local_files_only": True}
     return DemoModel(
         load_tokenizer(folder / "tokenizer"),
-        CLIPTextModel.from_pretrained(
-            folder / "text_encoder", dtype=torch.float32, local_files_only=True
-        ).eval(),
+        CLIPTextModel.from_pretrained(folder / "text_encoder", dtype=torch.float32, local_files_only=True).eval(),
         AutoencoderKL.from_pretrained(folder / "vae", **options).eval(),
         UNet2DConditionModel.from_pretrained(folder / "unet", **options).eval(),
         DDIMScheduler.from_pretrained(folder / "scheduler", local_files_only=True),

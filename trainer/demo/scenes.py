@@ -135,9 +135,7 @@ def place_scene(scene: Scene, rng: Random) -> Scene:
     if len(scene.things) == 2:
         sideways = scene.relation == "and"
         things = tuple(
-            _placed(
-                thing, PAIR_RADIUS, sign * PAIR_OFFSET * sideways, sign * PAIR_OFFSET * (not sideways), rng
-            )
+            _placed(thing, PAIR_RADIUS, sign * PAIR_OFFSET * sideways, sign * PAIR_OFFSET * (not sideways), rng)
             for sign, thing in zip((-1, 1), scene.things, strict=True)
         )
         return replace(scene, things=things)

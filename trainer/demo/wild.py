@@ -52,9 +52,7 @@ def _disc(pen: ImageDraw.ImageDraw, rng: Random) -> None:
     x, y = rng.uniform(0, SIDE), rng.uniform(0, SIDE)
     rx, ry = rng.uniform(12, 90), rng.uniform(12, 90)
     outline = _colour(rng) if rng.random() < 0.4 else None
-    pen.ellipse(
-        (x - rx, y - ry, x + rx, y + ry), fill=_colour(rng), outline=outline, width=rng.randint(8, 24)
-    )
+    pen.ellipse((x - rx, y - ry, x + rx, y + ry), fill=_colour(rng), outline=outline, width=rng.randint(8, 24))
 
 
 def _hatching(pen: ImageDraw.ImageDraw, rng: Random) -> None:
