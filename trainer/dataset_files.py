@@ -12,8 +12,9 @@ from trainer.config.model import DataSettings
 from trainer.dataset import TrainingPicture
 from trainer.errors import AppError
 from trainer.files import sha256_of
-from trainer.pictures.crop import CropOptions, crop_picture
+from trainer.pictures.crop import crop_picture
 from trainer.pictures.look import few_pictures_warning, look, picture_files
+from trainer.pictures.options import CropOptions
 from trainer.text import printable
 
 

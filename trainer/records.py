@@ -116,7 +116,7 @@ class TensorBoard:
                 "save.tensorboard is on, but TensorBoard is not installed.",
                 "Install hypernet-wizard[tensorboard], or set save.tensorboard=false.",
             ) from None
-        self._writer: Any = SummaryWriter(str(folder))  # type: ignore[no-untyped-call]
+        self._writer: Any = SummaryWriter(str(folder))
 
     def add(self, step: int, loss: float, learning_rate: float) -> None:
         """Log one step."""

@@ -62,7 +62,7 @@ def write_state(folder: Path, state: ResumeState) -> Path:
 
 def read_state(folder: Path) -> tuple[ResumeState | None, list[str]]:
     """Return the newest readable state, and a warning for each newer one that is damaged."""
-    warnings = []
+    warnings: list[str] = []
     for path in state_files(folder):
         try:
             return _read(path), warnings

@@ -93,7 +93,8 @@ def sample_latents(
         guided_BCHW = negative_BCHW + settings.cfg_scale * (positive_BCHW - negative_BCHW)
         latents_BCHW = scheduler.step(guided_BCHW, timestep, latents_BCHW, **extra, return_dict=False)[0]
         on_step(done, len(scheduler.timesteps))
-    return latents_BCHW.float()
+    result: Tensor = latents_BCHW.float()
+    return result
 
 
 def vae_factor(vae: Any) -> int:

@@ -10,6 +10,7 @@ import torch
 
 from trainer.errors import AppError
 from trainer.hypernetwork import attach, save, save_optimizer
+from trainer.placement import device_text
 from trainer.preparation import Prepared, learning_rate
 from trainer.preview import Previewer
 from trainer.records import LossTable, TensorBoard
@@ -68,7 +69,13 @@ class Training:
         self.clip_limit = Schedule.parse(options.clip_value, config.training.steps, self.step)
         self.previewer = Previewer.of(self.prepared)
         self._restore()
-        self.events.emit("phase", name="training", done=self.step, total=self.last_step)
+        self.events.emit(
+            "phase",
+            name="training",
+            done=self.step,
+            total=self.last_step,
+            device=device_text(self.prepared.denoiser.device),
+        )
         self.table = LossTable(self.folder.loss_csv, self.step) if config.save.csv_every else None
         self.board = TensorBoard(self.folder.path / "tensorboard") if config.save.tensorboard else None
 
@@ -249,9 +256,9 @@ class Training:
         elif command.name == "stop":
             self.stop.request()
         elif command.name == "set_learning_rate":
-            self._try_change("learning_rate", command.fields["rate"])
+            self._try_change("learning_rate", command.fields["value"])
         elif command.name == "set_preview_prompt":
-            self._try_change("preview_prompt", command.fields["prompt"])
+            self._try_change("preview_prompt", command.fields["value"])
         return command.name == "pause" or (paused and command.name != "resume")
 
     def _try_change(self, what: str, value: str) -> None:

@@ -8,19 +8,18 @@ import importlib.metadata
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainer.config import RunConfig, read_config
 from trainer.errors import AppError
+from trainer.files import write_atomic
 from trainer.run.control import Commands
 from trainer.run.events import EventWriter
 from trainer.run.folder import RunFolder
 from trainer.run.heartbeat import Heartbeat
-from trainer.run.identity import Identity
-from trainer.run.lock import RunLock
+from trainer.run.lock import RunLock, process_identity
 from trainer.run.signals import StopRequest
 
 if TYPE_CHECKING:
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from trainer.training import Training
 
 log = logging.getLogger(__name__)
+RESERVE_BYTES = 1 << 18
 PHASE_S = 0.5
 """Shortest time between two `phase` events of one phase."""
 
@@ -45,6 +45,7 @@ def work(path: Path) -> int:
             try:
                 return _carry_out(folder, events, stop)
             except Exception as error:  # whatever it is, a viewer must learn of it; nothing that was saved is lost
+                _reserve(folder).unlink(missing_ok=True)
                 log.exception("the run failed")
                 failure = _explained(error, folder)
                 events.emit("failed", error=failure.title, message=failure.message, hint=failure.hint)
@@ -56,14 +57,15 @@ def work(path: Path) -> int:
 
 
 def _carry_out(folder: RunFolder, events: EventWriter, stop: StopRequest) -> int:
+    write_atomic(_reserve(folder), bytes(RESERVE_BYTES))
     config = read_config(folder.config_file)
     resumed_at = _step_of_state(folder)
     events.emit(
         "started",
-        **asdict(Identity.own()),
+        **process_identity(),
         config_hash=hashlib.sha256(folder.config_file.read_bytes()).hexdigest()[:16],
         torch=importlib.metadata.version("torch"),
-        steps_total=config.training.steps,
+        steps=config.training.steps,
         resumed_at_step=resumed_at,
     )
     events.emit("phase", name="starting", done=0, total=0)
@@ -73,7 +75,7 @@ def _carry_out(folder: RunFolder, events: EventWriter, stop: StopRequest) -> int
         return 0
     best = training.best[1] if training.best else None
     events.emit(
-        "finished", step=training.step, seconds=training.seconds, paths=_publish(folder, training), best_step=best
+        "finished", step=training.step, seconds=training.seconds, results=_publish(folder, training), best_step=best
     )
     return 0
 
@@ -91,6 +93,11 @@ def _prepared_training(config: RunConfig, folder: RunFolder, events: EventWriter
     if not list(folder.path.glob("settings-*.json")):
         _write_settings(folder, prepared)
     return Training(prepared, folder, events, Commands(folder, events), stop)
+
+
+def _reserve(folder: RunFolder) -> Path:
+    """Return a file that only takes up room: given back on a full disk, so that the failure can be written down."""
+    return folder.path / ".reserve"
 
 
 def _publish(folder: RunFolder, training: "Training") -> list[str]:

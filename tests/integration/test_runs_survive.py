@@ -3,7 +3,6 @@
 import random
 import signal
 import time
-from pathlib import Path
 
 import pytest
 

@@ -7,16 +7,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tests.support.photos import copy_photographs
 from trainer.captions.files import write_caption
 from trainer.config import config_toml
 from trainer.demo.assets import demo_model_dir
 from trainer.files import write_atomic
-from trainer.pictures.crop import CropOptions
 from trainer.pictures.folder import crop_folder
+from trainer.pictures.options import CropOptions
 from trainer.project import Project, create_project
 from trainer.run.events import read_events
 from trainer.run.folder import RunFolder
-from tests.support.photos import copy_photographs
 
 QUICK: dict[str, Any] = {
     "data": {"size": 64},

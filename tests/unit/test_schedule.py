@@ -40,7 +40,7 @@ def test_a_segment_that_ends_before_it_begins_still_gets_its_one_step() -> None:
 
 @pytest.mark.parametrize("text", ["", " , ", "abc", "1:x", "nan", "-1", "inf:5"])
 def test_what_cannot_be_read_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="write|needs"):
+    with pytest.raises(ValueError, match=r"write|needs"):
         Schedule.parse(text, 10)
 
 

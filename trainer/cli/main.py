@@ -2,13 +2,16 @@
 
 import os
 import sys
+import traceback
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import typer
 
 from trainer.cli import data, model, projects, runs, train
 from trainer.errors import AppError
+from trainer.text import printable
 
 app = typer.Typer(
     name="hypernet",
@@ -62,6 +65,24 @@ def run() -> None:
         # The reader of a pipe has left; keep Python from complaining when it closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except OSError as error:
+        where = printable(error.filename or "a file")
+        sys.exit(_say(AppError("File error", f"{where}: {error.strerror or error}.", "Make room or mend the path.")))
+    except Exception as error:  # a bug: its traceback goes to a log, the user gets a message
+        sys.exit(_say(_logged(error)))
+
+
+def _logged(error: Exception) -> AppError:
+    from platformdirs import user_log_path
+
+    file = user_log_path("hypernet-wizard", ensure_exists=True) / "errors.log"
+    with open(file, "a", encoding="utf-8") as log:
+        log.write(f"{datetime.now():%Y-%m-%d %H:%M:%S} hypernet {sys.argv[1:]}\n{traceback.format_exc()}\n")
+    return AppError(
+        "Internal error",
+        f"hypernet met a bug ({type(error).__name__}); the traceback is in {printable(file)}.",
+        "No run is harmed by it. Please report the traceback.",
+    )
 
 
 def _say(error: AppError) -> int:

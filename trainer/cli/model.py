@@ -91,7 +91,7 @@ def _hypernetwork_facts(file: Path) -> dict[str, Any]:
         "name": net.name,
         "steps": net.step,
         "widths": ", ".join(map(str, net.dims)),
-        **{name: value for name, value in vars(net.structure).items()},
+        **dict(vars(net.structure).items()),
         "parameters": f"{sum(p.numel() for p in net.parameters()):,}",
         "made for": " ".join(filter(None, [net.sd_checkpoint_name, net.sd_checkpoint])),
         "info": net.optional_info,

@@ -3,14 +3,11 @@
 import json
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from trainer.text import duration_text, printable, size_text
-
-if TYPE_CHECKING:
-    from trainer.run.folder import RunFolder
 
 Project = Annotated[str, typer.Argument(help="A project's name or folder.")]
 Set = Annotated[
@@ -26,6 +23,7 @@ def train(
     detach: Annotated[bool, typer.Option("--detach", help="Return as soon as the run has started.")] = False,
 ) -> None:
     """Train, as a process of its own that outlives this terminal."""
+    from trainer.cli.runs import follow_run
     from trainer.config import parse_assignments
     from trainer.project import open_project
     from trainer.run.launch import logout_warning
@@ -40,7 +38,7 @@ def train(
     if detach:
         typer.echo(f"Follow it: hypernet attach {printable(folder.path)}")
         return
-    raise typer.Exit(_follow(folder))
+    raise typer.Exit(follow_run(folder))
 
 
 def plan(
@@ -61,6 +59,7 @@ def plan(
 
 def demo() -> None:
     """Do the whole job on the embedded demo model: crop, caption, train, preview, save."""
+    from trainer.cli.runs import follow_run
     from trainer.demo.job import prepare_demo
     from trainer.start import start_run
 
@@ -68,27 +67,11 @@ def demo() -> None:
     project = prepare_demo(typer.echo)
     folder = start_run(project, project.settings())
     typer.echo(f"Training in {printable(folder.path)}; it goes on if this terminal closes.")
-    code = _follow(folder)
+    code = follow_run(folder)
     if code == 0:
         _say_results(project.root, project.name, folder.path)
         typer.echo(f"Elapsed {duration_text(time.monotonic() - started)}.")
     raise typer.Exit(code)
-
-
-def _follow(folder: "RunFolder") -> int:
-    """Tell a new run's story until it ends; return the exit code. Ctrl-C leaves, the run goes on."""
-    from trainer.run.follow import ends_well, lines
-    from trainer.run.launch import wait_for_start
-    from trainer.run.status import glance
-
-    try:
-        wait_for_start(folder)
-        for line in lines(folder):
-            typer.echo(line)
-    except KeyboardInterrupt:
-        typer.echo(f"\nThe run goes on; `hypernet attach {printable(folder.title)}` comes back to it.")
-        return 0
-    return 0 if ends_well(glance(folder).status) else 1
 
 
 def _say_results(root: Path, name: str, run: Path) -> None:
