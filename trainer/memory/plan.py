@@ -1,0 +1,227 @@
+"""The plan of a run: what it will take in memory, time and disk, before anything is spent."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from trainer.config import RunConfig
+from trainer.devices import read_gauges
+from trainer.errors import AppError
+from trainer.memory.disk import DiskNeed, disk_need
+from trainer.memory.earlier import EarlierRun, earlier_runs
+from trainer.memory.network import NetworkSize
+from trainer.memory.pace import Pace, Work, find_pace, last_step
+from trainer.memory.recognise import architecture_of
+from trainer.memory.rungs import Predictor, Rung, settings_for
+from trainer.memory.table import Architecture
+from trainer.memory.target import Target, choose_target
+from trainer.pictures.look import few_pictures_warning, picture_files
+from trainer.project import Project
+from trainer.text import printable
+
+
+@dataclass(frozen=True)
+class RungPlan:
+    """A rung with what it takes."""
+
+    rung: Rung
+    fits: bool | None
+    """None where free memory is unknown."""
+    settings: tuple[str, ...]
+    """KEY=VALUE that lead to it from the present settings."""
+    pace: Pace | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that `hypernet plan` tells."""
+
+    project_name: str
+    config: RunConfig
+    architecture: Architecture | None
+    """None for a model that the table doesn't cover: then memory, time and disk are unknown."""
+    target: Target
+    num_pictures: int
+    rungs: tuple[RungPlan, ...] = ()
+    caching_bytes: int = 0
+    """What must be free while latents are computed, before the steps."""
+    preview_bytes: int = 0
+    """What must be free for a preview; 0 without previews."""
+    measured_peak_bytes: int | None = None
+    """What torch's allocator held at most in an earlier run with the same work on this machine."""
+    parameters: int = 0
+    """Of the hypernetwork."""
+    disk: DiskNeed | None = None
+    disk_free_bytes: int | None = None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def own(self) -> RungPlan | None:
+        """What the settings ask for, which is what `hypernet train` does."""
+        return next((each for each in self.rungs if each.rung.as_set), None)
+
+    @property
+    def recommended(self) -> RungPlan | None:
+        """What is set, if it fits or that is unknown; else the first rung that fits; None where none does."""
+        if self.own is None or self.own.fits is not False:
+            return self.own
+        same_size = [each for each in self.rungs if each.rung.way.size_px == self.own.rung.way.size_px]
+        return next((each for each in [*same_size, *self.rungs] if each.fits), None)
+
+    @property
+    def preview_fits(self) -> bool | None:
+        """Whether a preview fits; a preview that doesn't is skipped and ends nothing."""
+        free = self.target.free_bytes
+        return None if free is None or not self.rungs else self.preview_bytes <= free
+
+    @property
+    def caching_fits(self) -> bool | None:
+        """Whether latents can be computed on the device."""
+        free = self.target.free_bytes
+        return None if free is None or not self.rungs else self.caching_bytes <= free
+
+    @property
+    def disk_fits(self) -> bool | None:
+        """Whether there is room for all that the run writes."""
+        if self.disk is None or self.disk_free_bytes is None:
+            return None
+        return self.disk.total <= self.disk_free_bytes
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the plan as JSON values; bytes, seconds and pixels."""
+        recommended = self.recommended
+        return {
+            "project": self.project_name,
+            "model": {
+                "path": self.config.model.path,
+                "family": self.architecture and self.architecture.name,
+                "label": self.architecture and self.architecture.label,
+            },
+            "device": asdict(self.target),
+            "size_px": self.config.data.size,
+            "steps": last_step(self.config),
+            "batch_size": self.config.training.batch_size,
+            "pictures": self.num_pictures,
+            "network_parameters": self.parameters,
+            "rungs": [_rung_dict(each) for each in self.rungs],
+            "recommended": recommended and _rung_dict(recommended),
+            "caching": {"peak_bytes": self.caching_bytes, "fits": self.caching_fits},
+            "preview": {"peak_bytes": self.preview_bytes, "fits": self.preview_fits},
+            "measured_peak_bytes": self.measured_peak_bytes,
+            "time": self.own and self.own.pace and asdict(self.own.pace),
+            "disk": self.disk
+            and {
+                **asdict(self.disk),
+                "total": self.disk.total,
+                "free_bytes": self.disk_free_bytes,
+                "fits": self.disk_fits,
+            },
+            "warnings": list(self.warnings),
+        }
+
+    def as_text(self) -> str:
+        """Return the plan for people, at most 80 columns."""
+        from trainer.memory.report import plan_text
+
+        return plan_text(self)
+
+
+def _rung_dict(each: RungPlan) -> dict[str, Any]:
+    rung = each.rung
+    return {
+        "name": rung.name,
+        "as_set": rung.as_set,
+        "micro_batch": rung.way.micro_batch,
+        "accumulation": rung.accumulation,
+        "gradient_checkpointing": rung.way.checkpointing,
+        "size_px": rung.way.size_px,
+        "parts": asdict(rung.parts),
+        "allocated_bytes": rung.parts.allocated,
+        "peak_bytes": rung.parts.total,
+        "fits": each.fits,
+        "settings": list(each.settings),
+        "step_s": each.pace and each.pace.step_s,
+    }
+
+
+def make_plan(project: Project, config: RunConfig) -> Plan:
+    """Predict what a run of a project with these settings takes; torch stays unloaded.
+
+    Raises:
+        AppError: there is no base model, or none that can be trained on.
+    """
+    if not config.model.path:
+        raise AppError(
+            "No base model",
+            f"{printable(project.name)} has no base model.",
+            "Give one with --set model.path=FILE.",
+        )
+    gauges = read_gauges(disk=project.root)
+    target = choose_target(config.memory, gauges)
+    num_pictures = _count_pictures(project.root / config.data.folder)
+    warnings = [*config.warnings(), *filter(None, [few_pictures_warning(num_pictures) if num_pictures else ""])]
+    if not num_pictures:
+        warnings.append(f"There are no training pictures yet: run `hypernet crop {printable(project.name)}`.")
+    architecture = architecture_of(Path(config.model.path))
+    if architecture is None:
+        return Plan(project.name, config, None, target, num_pictures, warnings=tuple(warnings))
+    network = NetworkSize.of(config.network, architecture.dims)
+    predictor = Predictor(config, architecture, network, target)
+    runs = earlier_runs(project.root)
+    rungs = tuple(_plan_rung(rung, predictor, num_pictures, runs) for rung in predictor.rungs())
+    return Plan(
+        project.name,
+        config,
+        architecture,
+        target,
+        num_pictures,
+        rungs,
+        caching_bytes=predictor.caching_bytes(),
+        preview_bytes=predictor.preview_bytes() if config.preview.every else 0,
+        measured_peak_bytes=_measured_peak(rungs, runs),
+        parameters=network.parameters,
+        disk=disk_need(config, architecture, network, num_pictures),
+        disk_free_bytes=gauges.disk_free_bytes,
+        warnings=tuple(warnings),
+    )
+
+
+def _plan_rung(rung: Rung, predictor: Predictor, num_pictures: int, runs: list[EarlierRun]) -> RungPlan:
+    config, target = predictor.config, predictor.target
+    work = Work(config, predictor.architecture, predictor.network)
+    pace = find_pace(
+        work,
+        rung.way,
+        num_pictures,
+        target.precision,
+        target.name,
+        runs,
+        lambda run: _work_of(run, config, predictor.architecture),
+    )
+    return RungPlan(rung, rung.fits(target.free_bytes), tuple(settings_for(rung.way, config)), pace)
+
+
+def _work_of(run: EarlierRun, config: RunConfig, architecture: Architecture) -> Work | None:
+    """Return what an earlier run did; None where its base model is gone or of an unknown family."""
+    its: Architecture | None = architecture
+    if run.config.model.path != config.model.path:
+        try:
+            its = architecture_of(Path(run.config.model.path))
+        except (AppError, OSError):
+            return None
+    return None if its is None else Work(run.config, its, NetworkSize.of(run.config.network, its.dims))
+
+
+def _measured_peak(rungs: tuple[RungPlan, ...], runs: list[EarlierRun]) -> int | None:
+    """Return the peak of the earlier run that the time of the present settings was measured in."""
+    own = next((each for each in rungs if each.rung.as_set), None)
+    if own is None or own.pace is None or own.pace.source != "measured":
+        return None
+    return next((run.peak_bytes for run in runs if run.folder.title == own.pace.run_title), None)
+
+
+def _count_pictures(folder: Path) -> int:
+    try:
+        return len(picture_files(folder))
+    except AppError:
+        return 0
