@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from trainer.base_model.hashes import checkpoint_name, content_key, short_hash
+from trainer.base_model.hashes import checkpoint_name, content_key, models_folder, short_hash
 from trainer.base_model.load import BaseModel, load_base_model
 from trainer.base_model.text_encoding import encode_prompts
 from trainer.caching import Contexts, Progress, TensorCache, cached_posteriors, weight_from_alpha
@@ -25,6 +25,7 @@ from trainer.text import printable
 from trainer.validation import Validator, choose_measured, stratified_timesteps
 
 TEXT_BATCH = 16
+LONG_CHUNKS = 3
 Phase = Callable[[str, int, int], None]
 """Told (phase, done, total)."""
 
@@ -108,7 +109,9 @@ def prepare(config: RunConfig, project_root: Path, phase: Phase) -> Prepared:
         config.training.noise_offset,
     )
     contexts.of_step(order, net.step + 1, schedule_end, lambda done, total: phase("prompts", done, total))
-    validator = _validator(config, pictures, posteriors, train, held_out, contexts, diffusion)
+    own_contexts = contexts.load([own_prompt(picture, config) for picture in pictures])
+    warnings += long_captions(pictures, own_contexts, base.tokenizer.model_max_length)
+    validator = _validator(config, pictures, posteriors, own_contexts, train, held_out, diffusion)
     base.unet.to(device)
     net.to(device)
     denoiser = Denoiser(base.unet, diffusion, device, dtype, config.training.min_snr_gamma)
@@ -175,7 +178,7 @@ def make_network(config: RunConfig, base: BaseModel) -> Hypernetwork:
             zero_last_layer=settings.zero_last_layer,
         )
     net.sd_checkpoint = short_hash(Path(config.model.path))
-    net.sd_checkpoint_name = checkpoint_name(Path(config.model.path))
+    net.sd_checkpoint_name = checkpoint_name(Path(config.model.path), models_folder(Path(config.model.path)))
     return net
 
 
@@ -235,22 +238,40 @@ def _validator(
     config: RunConfig,
     pictures: Sequence[TrainingPicture],
     posteriors: Sequence[Posterior],
+    own_contexts: Sequence[Tensor],
     train: Sequence[int],
     held_out: Sequence[int],
-    contexts: Contexts,
     diffusion: Diffusion,
 ) -> Validator | None:
     if not config.validation.every:
         return None
-    prompts = [own_prompt(picture, config) for picture in pictures]
     return Validator(
         pictures,
         posteriors,
-        contexts.load(prompts),
+        own_contexts,
         choose_measured(train, pictures, config.validation.pictures),
         choose_measured(held_out, pictures, config.validation.pictures),
         stratified_timesteps(diffusion.num_timesteps, config.validation.timesteps),
     )
+
+
+def long_captions(pictures: Sequence[TrainingPicture], contexts: Sequence[Tensor], chunk: int) -> list[str]:
+    """Return a warning for captions of so many chunks that each step pays for them.
+
+    Args:
+        pictures: The pictures.
+        contexts: Context_LD of each.
+        chunk: Tokens of one chunk, begin and end included.
+    """
+    long = [
+        f"{printable(picture.path.name, 60)} ({len(context_LD)} tokens)"
+        for picture, context_LD in zip(pictures, contexts, strict=True)
+        if len(context_LD) > LONG_CHUNKS * chunk
+    ]
+    if not long:
+        return []
+    more = f" and {len(long) - 3} more" if len(long) > 3 else ""
+    return [f"Very long captions cost memory and time at every step: {', '.join(long[:3])}{more}. Shorten them."]
 
 
 def _widths(dims: Sequence[int]) -> str:

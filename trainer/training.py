@@ -1,13 +1,15 @@
 """The loop: step, record, validate, save, preview, and obey commands in between."""
 
 import math
+import os
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from trainer.devices import read_gauges
 from trainer.errors import AppError
 from trainer.hypernetwork import attach, save, save_optimizer
 from trainer.placement import device_text
@@ -25,6 +27,7 @@ from trainer.step import StepResult, accumulate_gradient, clip_gradient
 MAX_OVERFLOWS = 24
 """Halvings of the gradient scale from 65536 down to nothing."""
 POLL_S = 0.2
+GAUGE_EVERY_S = 10.0
 
 
 @dataclass
@@ -43,6 +46,7 @@ class Training:
     best: tuple[float, int] | None = None
     """(loss, step) of the best validation."""
     state_time: float = 0.0
+    gauge_time: float = 0.0
     seconds: float = 0.0
     """Time spent training, over all sittings."""
 
@@ -163,6 +167,9 @@ class Training:
             self._save_checkpoint()
         if config.preview.every and (ends or self.step % config.preview.every == 0):
             self._preview()
+        if time.monotonic() - self.gauge_time >= GAUGE_EVERY_S:
+            self.events.emit("gauge", **asdict(read_gauges([os.getpid()], self.folder.path)))
+            self.gauge_time = time.monotonic()
         if ends or time.monotonic() - self.state_time >= config.save.state_every_s:
             self.keep_state()
 

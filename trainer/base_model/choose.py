@@ -27,7 +27,7 @@ def choose_model(
         path = _newest()
         say(f"Taking the newest base model found: {printable(path)}")
     elif looks_like_repo_id(text):
-        say(f"Downloading {printable(text)} from the Hub; an interrupted download goes on where it stopped.")
+        say(f"Downloading {printable(text)} from the Hub; files that are complete are kept if it is interrupted.")
         path = download_model(text, progress)
     else:
         path = Path(text).expanduser().resolve()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import platformdirs
 
+from trainer.base_model.find import MODELS_BELOW_A1111
 from trainer.files import sha256_of, write_atomic
 
 SHORT_DIGITS = 10
@@ -64,6 +65,11 @@ def checkpoint_name(path: Path, models_dir: Path | None = None) -> str:
         relative = Path(path.name)
     name = relative if path.is_dir() else relative.with_suffix("")
     return str(name).replace("/", "_").replace("\\", "_")
+
+
+def models_folder(path: Path) -> Path | None:
+    """Return the A1111 `models/Stable-diffusion` that a checkpoint lies in, if it does."""
+    return next((folder for folder in path.resolve().parents if folder.match(MODELS_BELOW_A1111)), None)
 
 
 def _cache_file(path: Path) -> Path:
