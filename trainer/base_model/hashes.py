@@ -69,7 +69,7 @@ def checkpoint_name(path: Path, models_dir: Path | None = None) -> str:
 
 def models_folder(path: Path) -> Path | None:
     """Return the A1111 `models/Stable-diffusion` that a checkpoint lies in, if it does."""
-    return next((folder for folder in path.resolve().parents if folder.match(MODELS_BELOW_A1111)), None)
+    return next((folder for folder in path.resolve().parents if folder.match(str(MODELS_BELOW_A1111))), None)
 
 
 def _cache_file(path: Path) -> Path:
