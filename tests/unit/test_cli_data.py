@@ -76,3 +76,26 @@ def test_misuse_is_one_message(project: str) -> None:
     with pytest.raises(AppError, match=r"data\.size"):
         hypernet("crop", project, "--size", "100")
     assert open_project(project).config.caption.source == "filename"
+
+
+def test_frames_and_left_out_pictures_are_kept_in_the_project(project: str) -> None:
+    hypernet("crop", project, "--leave-out", "coffee.png", "--frame", "astronaut.png=150,10,200")
+    opened = open_project(project)
+    framed = next(opened.processed.glob("*-astronaut.png")).read_bytes()
+    assert not list(opened.processed.glob("*-coffee.png"))
+    assert "0 cropped, 10 unchanged" in hypernet("crop", project)
+    assert "1 cropped, 10 unchanged" in hypernet("crop", project, "--take-back", "coffee.png")
+    assert "1 cropped, 10 unchanged" in hypernet("crop", project, "--frame", "astronaut.png=")
+    assert next(opened.processed.glob("*-astronaut.png")).read_bytes() != framed
+    with pytest.raises(AppError, match="Did you mean coffee"):
+        hypernet("crop", project, "--leave-out", "cofee.png")
+
+
+def test_other_caption_files_are_offered_and_used(project: str, tmp_path: Path) -> None:
+    (tmp_path / "pictures" / "rocket.caption").write_text("a rocket")
+    assert "--extension .caption" in hypernet("check", project)
+    hypernet("crop", project)
+    hypernet("caption", project, "--with", "files", "--extension", ".caption")
+    opened = open_project(project)
+    assert next(opened.processed.glob("*-rocket.txt")).read_text() == "a rocket"
+    assert len(list(opened.processed.glob("*.txt"))) == 1

@@ -69,6 +69,7 @@ def test_one_pixel_is_too_small_and_small_ones_say_how_much(tmp_path: Path) -> N
 
 def test_wrong_extension_and_animation_are_used_and_noted(tmp_path: Path) -> None:
     with Image.open(photograph("astronaut")) as photo:
+        photo.thumbnail((128, 128))
         photo.save(tmp_path / "real.webp")
         photo.save(tmp_path / "moving.gif", save_all=True, append_images=[photo.rotate(90)])
     (tmp_path / "real.webp").rename(tmp_path / "photo.png")

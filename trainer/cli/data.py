@@ -1,7 +1,5 @@
 """`hypernet check`, `crop` and `caption`: from source pictures to training pictures with captions."""
 
-import json
-import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -9,37 +7,65 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from trainer.cli.output import MARKS, print_histogram, print_json, print_warnings, progress_line
 from trainer.errors import AppError
-from trainer.text import printable
+from trainer.text import nearest, printable
 
 if TYPE_CHECKING:
+    from trainer.pictures.choices import Choices
     from trainer.project import Project
 
 ProjectArgument = Annotated[str, typer.Argument(help="A project: its name or folder.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+LeaveOut = Annotated[list[str] | None, typer.Option(help="File name of a source to leave out; repeatable.")]
+TakeBack = Annotated[list[str] | None, typer.Option(help="File name of a left-out source to use again; repeatable.")]
+Workers = Annotated[int | None, typer.Option(min=1, help="Processes; as many as cores by default.")]
 
 
-def check(project: ProjectArgument, as_json: Json = False) -> None:
-    """Look at every source picture and say which can be used, which not, and why."""
+def check(
+    project: ProjectArgument,
+    size: Annotated[int | None, typer.Option(help="Judge by this size instead of the project's.")] = None,
+    leave_out: LeaveOut = None,
+    take_back: TakeBack = None,
+    workers: Workers = None,
+    as_json: Json = False,
+) -> None:
+    """Look at every source picture and its caption; say what can be used, what not, and why."""
+    from trainer.captions.check import check_captions
     from trainer.pictures.check import check_folder
     from trainer.project import open_project
 
     opened = open_project(project)
-    data = opened.settings().data
-    report = check_folder(opened.pictures, data.size, keep_aspect=data.keep_aspect, progress=_progress("Looking"))
+    choices = _updated_choices(opened, leave_out or [], take_back or [], [])
+    data = opened.settings({"data": {"size": size}} if size else {}).data
+    report = check_folder(
+        opened.pictures,
+        data.size,
+        keep_aspect=data.keep_aspect,
+        left_out_names=choices.left_out,
+        record=opened.cache / "check.json",
+        workers=workers,
+        progress=progress_line("Looking"),
+    )
+    captions = check_captions([each.path for each in report.looks if each.usable])
     if as_json:
         looks = [{**asdict(each), "path": str(each.path)} for each in report.looks]
-        _print_json({"pictures": looks, "warnings": report.warnings})
+        whole = {key: value for key, value in vars(report).items() if key != "looks"}
+        print_json({"pictures": looks, **whole, "captions": asdict(captions)})
         return
     for each in report.looks:
         for phrase in (each.reason, *each.notes) if each.reason else each.notes:
-            typer.echo(f"{_MARKS[each.status]} {printable(each.path.name, 80)}: {phrase}")
-    counts = {status: len(report.with_status(status)) for status in _MARKS}
+            typer.echo(f"{MARKS[each.status]} {printable(each.path.name, 80)}: {phrase}")
+    counts = {status: len(report.with_status(status)) for status in MARKS}
     typer.echo(
         f"{len(report.looks)} pictures: {counts['fine']} fine, {counts['warning']} usable with a remark, "
         f"{counts['left-out']} left out."
     )
-    _print_warnings(report.warnings)
+    print_histogram("Shorter side in pixels", report.short_sides)
+    print_histogram("Shape", report.shapes)
+    for sentence in (*report.suggestions, *captions.remarks):
+        typer.echo(f"- {sentence}")
+    print_warnings(report.warnings)
     typer.echo(f"Next: hypernet crop {printable(project)}")
 
 
@@ -55,7 +81,13 @@ def crop(
     face_model: Annotated[str, typer.Option(help="YuNet's ONNX file, for faces; OpenCV's cascades without.")] = "",
     keep_aspect: Annotated[bool | None, typer.Option(help="Keep the pictures' shape, in multiples of 64.")] = None,
     flip: Annotated[bool | None, typer.Option(help="Add a mirrored copy of every picture.")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes; as many as cores by default.")] = None,
+    frame: Annotated[
+        list[str] | None,
+        typer.Option(help="Manual frame, NAME=LEFT,TOP,SIDE in source pixels, or NAME= to take it back; repeatable."),
+    ] = None,
+    leave_out: LeaveOut = None,
+    take_back: TakeBack = None,
+    workers: Workers = None,
     as_json: Json = False,
 ) -> None:
     """Cut the source pictures to training pictures; what was cut before and has not changed is kept."""
@@ -68,6 +100,7 @@ def crop(
         crop={"mode": mode, "flip": flip},
         settings={"data": {"size": size, "keep_aspect": True if mode == "auto-size" else keep_aspect}},
     )
+    choices = _updated_choices(opened, leave_out or [], take_back or [], frame or [])
     data = opened.settings().data
     options = CropOptions(
         size=data.size,
@@ -77,16 +110,24 @@ def crop(
         flip=opened.config.crop.flip,
         keep_alpha=data.alpha_as_weight,
     )
-    report = crop_folder(opened.pictures, opened.processed, options, workers=workers, progress=_progress("Cropping"))
+    report = crop_folder(
+        opened.pictures,
+        opened.processed,
+        options,
+        frames=choices.frames,
+        left_out=choices.left_out,
+        workers=workers,
+        progress=progress_line("Cropping"),
+    )
     if as_json:
-        _print_json({"folder": str(opened.processed), "size": data.size, **asdict(report)})
+        print_json({"folder": str(opened.processed), "size": data.size, **asdict(report)})
         return
     for result in report.results:
         if result.reason:
-            typer.echo(f"{_MARKS['left-out']} {printable(result.source, 80)}: {result.reason}; left aside")
+            typer.echo(f"{MARKS['left-out']} {printable(result.source, 80)}: {result.reason}; left aside")
         elif result.status == "done":
             for note in result.notes:
-                typer.echo(f"{_MARKS['warning']} {printable(result.source, 80)}: {note}")
+                typer.echo(f"{MARKS['warning']} {printable(result.source, 80)}: {note}")
     counts = {status: len(report.with_status(status)) for status in ("done", "unchanged", "left-aside")}
     typer.echo(
         f"{len(report.results)} pictures: {counts['done']} cropped, {counts['unchanged']} unchanged, "
@@ -94,7 +135,7 @@ def crop(
     )
     if report.set_aside:
         typer.echo(f"{len(report.set_aside)} files that are no longer wanted were moved to .set-aside there.")
-    _print_warnings(report.warnings)
+    print_warnings(report.warnings)
     typer.echo(f"Next: hypernet caption {printable(project)}")
 
 
@@ -130,7 +171,7 @@ def caption(
         crops, make, existing=opened.config.caption.existing, source_of=source_of, extension=extension
     )
     if as_json:
-        _print_json({"folder": str(opened.processed), **asdict(report)})
+        print_json({"folder": str(opened.processed), **asdict(report)})
         return
     for name, written in list(report.written.items())[:_EXAMPLES]:
         typer.echo(f"  {printable(name, 60)}: {printable(written, 100)}")
@@ -138,11 +179,10 @@ def caption(
         f"{len(crops)} training pictures: {len(report.written)} captions written, {len(report.unchanged)} unchanged, "
         f"{len(report.without)} without a caption file (their file names are used)."
     )
-    _print_warnings(report.warnings)
+    print_warnings(report.warnings)
     typer.echo(f"Next: hypernet plan {printable(project)}")
 
 
-_MARKS = {"fine": "ok  ", "warning": "note", "left-out": "LEFT"}
 _EXAMPLES = 5
 
 
@@ -150,6 +190,35 @@ def _updated(project: "Project", **changes: dict[str, Any]) -> "Project":
     """Save the options that were given; those that are None stay as they are."""
     given = _without_none(changes)
     return project.update(**given) if given else project
+
+
+def _updated_choices(project: "Project", leave_out: list[str], take_back: list[str], frames: list[str]) -> "Choices":
+    """Save what was decided about single pictures; the names must be pictures of the project."""
+    from trainer.pictures.choices import parse_frame, read_choices, write_choices
+
+    choices = before = read_choices(project.root)
+    for name in leave_out:
+        choices = choices.with_left_out(_known(project, name))
+    for name in take_back:
+        choices = choices.with_left_out(name, False)
+    for text in frames:
+        name, equals, numbers = text.rpartition("=")
+        if not equals:
+            raise AppError("Not a frame", f"--frame {printable(text, 60)} has no =.", "Write NAME=LEFT,TOP,SIDE")
+        choices = choices.with_frame(_known(project, name), parse_frame(numbers) if numbers else None)
+    if choices != before:
+        write_choices(project.root, choices)
+    return choices
+
+
+def _known(project: "Project", name: str) -> str:
+    from trainer.pictures.look import picture_files
+
+    names = [path.name for path in picture_files(project.pictures)]
+    if name not in names:
+        where = printable(project.pictures)
+        raise AppError("No such picture", f"{where} holds no {printable(name, 60)}.", nearest(name, names).strip())
+    return name
 
 
 def _without_none(tree: dict[str, Any]) -> dict[str, Any]:
@@ -189,24 +258,3 @@ def _caption_maker(source: str, text: str, project: "Project") -> Callable[[Path
             "Choose one: --with filename, --with text or --with files.",
         )
     return lambda crop: words_of(crop.stem, data.filename_regex, data.filename_join)
-
-
-def _progress(verb: str) -> Callable[[int, int, object], None] | None:
-    """Return a function that keeps one line up to date on a terminal; None where there is no terminal."""
-    if not sys.stderr.isatty():
-        return None
-
-    def show(done: int, total: int, latest: object) -> None:
-        end = "\n" if done == total else ""
-        print(f"\r{verb} {done}/{total}", end=end, file=sys.stderr, flush=True)
-
-    return show
-
-
-def _print_warnings(warnings: tuple[str, ...]) -> None:
-    for warning in warnings:
-        typer.echo(f"Warning: {warning}", err=True)
-
-
-def _print_json(tree: dict[str, Any]) -> None:
-    typer.echo(json.dumps(tree, default=str))

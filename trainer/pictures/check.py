@@ -1,14 +1,21 @@
-"""Dataset doctor: a verdict with its reason for every source picture."""
+"""Dataset doctor: a verdict with its reason for every source picture, and advice on the whole."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+import time
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from trainer.errors import AppError
-from trainer.pictures.look import Look, few_pictures_warning, look, picture_files
+from trainer.pictures.advice import Histogram, advice, shapes, short_sides
+from trainer.pictures.checkup import Findings, examine, is_current, read_findings, verdict, write_findings
+from trainer.pictures.duplicates import find_repeats
+from trainer.pictures.look import Look, few_pictures_warning, left_out, picture_files
+from trainer.pictures.measure import remarks
 from trainer.pictures.pool import map_processes, worker_count
 from trainer.text import printable
+
+_RECORD_EVERY_S = 5.0
+_OUT_OF_MEMORY = "decoding it needs more memory than there is"
 
 
 @dataclass(frozen=True)
@@ -17,8 +24,16 @@ class CheckReport:
 
     looks: tuple[Look, ...]
     """One for each picture, in natural order."""
+    repeats: dict[str, str]
+    """File name of each picture that repeats an earlier one, with the earlier one's."""
+    short_sides: Histogram
+    """How many usable pictures have a shorter side in each range of pixels."""
+    shapes: Histogram
+    """How many usable pictures are near each shape."""
     warnings: tuple[str, ...]
     """On the folder as a whole."""
+    suggestions: tuple[str, ...]
+    """What could be done about it."""
 
     def with_status(self, status: str) -> list[Look]:
         """Return the verdicts of one status."""
@@ -30,15 +45,19 @@ def check_folder(
     size: int,
     *,
     keep_aspect: bool = False,
+    left_out_names: Collection[str] = (),
+    record: Path | None = None,
     workers: int | None = None,
     progress: Callable[[int, int, Look], None] | None = None,
 ) -> CheckReport:
     """Look at every picture of a folder.
 
     Args:
-        folder: Of the source pictures, not recursive.
+        folder: Of the source pictures, not recursive; nothing in it is changed.
         size: Side of the training pictures in pixels.
         keep_aspect: Training pictures keep the pictures' shape.
+        left_out_names: Source file names that the user left out.
+        record: Where findings are kept, so that an interrupted or repeated check goes on from there.
         workers: Processes; None takes the cores at hand where there is enough to do.
         progress: Called with how many are finished, how many there are, and the latest verdict.
 
@@ -48,15 +67,24 @@ def check_folder(
     pictures = picture_files(folder)
     if not pictures:
         raise no_pictures(folder)
-    found: dict[Path, Look] = {}
-    task = partial(look, size=size, keep_aspect=keep_aspect)
-    for path, verdict in map_processes(task, pictures, worker_count(pictures) if workers is None else workers):
-        found[path] = verdict or Look(path, "left-out", "decoding it needs more memory than there is")
+    findings: dict[str, Findings] = {}
+    for path, found in _examined(pictures, record, workers):
+        findings[path.name] = found
         if progress is not None:
-            progress(len(found), len(pictures), found[path])
-    looks = tuple(found[path] for path in pictures)
-    warning = few_pictures_warning(sum(each.usable for each in looks))
-    return CheckReport(looks, (warning,) if warning else ())
+            progress(len(findings), len(pictures), verdict(path, found, size, keep_aspect))
+    looks = [_look(path, findings[path.name], size, keep_aspect, path.name in left_out_names) for path in pictures]
+    repeats = _note_repeats(looks, findings)
+    usable = [look for look in looks if look.usable]
+    warning = few_pictures_warning(len(usable))
+    headers = [look.header for look in usable if look.header is not None]
+    return CheckReport(
+        looks=tuple(looks),
+        repeats=repeats,
+        short_sides=short_sides(headers),
+        shapes=shapes(headers),
+        warnings=(warning,) if warning else (),
+        suggestions=advice(headers, size, keep_aspect, list(repeats)),
+    )
 
 
 def no_pictures(folder: Path) -> AppError:
@@ -66,3 +94,52 @@ def no_pictures(folder: Path) -> AppError:
         f"{printable(folder)} holds no picture files.",
         "Put 20 to 50 pictures (JPEG, PNG, WebP, BMP, TIFF) into it, or name another folder.",
     )
+
+
+def _examined(pictures: list[Path], record: Path | None, workers: int | None) -> Iterator[tuple[Path, Findings]]:
+    """Yield each picture's findings, from the record where the file has not changed; the record grows on the way."""
+    known = read_findings(record) if record is not None else {}
+    found = {path.name: known[path.name] for path in pictures if is_current(path, known.get(path.name))}
+    to_do = []
+    for path in pictures:
+        if path.name in found:
+            yield path, found[path.name]
+        else:
+            to_do.append(path)
+    saved_s = time.monotonic()
+    try:
+        for path, findings in map_processes(examine, to_do, worker_count(to_do) if workers is None else workers):
+            found[path.name] = findings or Findings(0, 0, "", _OUT_OF_MEMORY)
+            yield path, found[path.name]
+            if record is not None and time.monotonic() - saved_s > _RECORD_EVERY_S:
+                write_findings(record, found)
+                saved_s = time.monotonic()
+    finally:
+        if record is not None and to_do:
+            write_findings(record, found)
+
+
+def _look(path: Path, findings: Findings, size: int, keep_aspect: bool, by_user: bool) -> Look:
+    look = verdict(path, findings, size, keep_aspect)
+    if by_user:
+        return replace(left_out(path, "you left it out"), header=look.header)
+    notes = remarks(findings.measures) if findings.measures is not None else ()
+    return _with_notes(look, notes)
+
+
+def _note_repeats(looks: list[Look], findings: dict[str, Findings]) -> dict[str, str]:
+    """Add a note to every usable picture that repeats an earlier usable one; return their names."""
+    usable = [place for place, look in enumerate(looks) if look.usable]
+    known = [findings[looks[place].path.name] for place in usable]
+    repeats = {}
+    for repeat in find_repeats([(each.sha256, each.measures) for each in known]):
+        place, earlier = usable[repeat.place], looks[usable[repeat.of]].path.name
+        looks[place] = _with_notes(looks[place], (f"it is {repeat.how} {printable(earlier, 60)}",))
+        repeats[looks[place].path.name] = earlier
+    return repeats
+
+
+def _with_notes(look: Look, notes: tuple[str, ...]) -> Look:
+    if not notes or not look.usable:
+        return look
+    return replace(look, status="warning", notes=(*look.notes, *notes))

@@ -13,10 +13,13 @@ from trainer.text import printable
 _LONG_SIDE_PX = 640
 """Detection works on a copy of at most this size: a face of a twentieth of it has 32 pixels."""
 
+_THOROUGH_SIDE_PX = 1280
+"""Size of the copy for a second look at pictures in which the first found no face; mistakes are likelier there."""
+
 _FRONTAL = ("haarcascade_frontalface_default.xml", "haarcascade_frontalface_alt2.xml")
 _PROFILE = "haarcascade_profileface.xml"
-_SMALLEST_SHARE = 0.05
-"""Of the longer side; smaller finds of the cascades are mostly mistakes (A1111 takes the same share)."""
+_SMALLEST_PX = 32
+"""On the copy: a twentieth of its longer side, as in A1111; smaller finds are mostly mistakes."""
 
 _OVERLAP = 0.3
 """Boxes of which the smaller shares this much of its area with the larger are one face."""
@@ -48,12 +51,13 @@ def faces_available() -> bool:
     return hasattr(cv2, "CascadeClassifier") and hasattr(cv2, "data")
 
 
-def find_faces(image: Image.Image, model: Path | None = None) -> list[Face]:
+def find_faces(image: Image.Image, model: Path | None = None, *, thorough: bool = False) -> list[Face]:
     """Return the faces on an RGB image, the largest first.
 
     Args:
         image: Mode RGB.
         model: YuNet's ONNX file; None takes the Haar cascades that OpenCV carries.
+        thorough: Look again for smaller faces where none was found, at four times the cost.
 
     Raises:
         AppError: OpenCV is missing, or the model file cannot be used.
@@ -64,11 +68,17 @@ def find_faces(image: Image.Image, model: Path | None = None) -> list[Face]:
             "Finding faces needs the package opencv-python-headless, at least 4.10 and below 5.",
             "Install it with: pip install 'hypernet-wizard[faces]', or take --mode focal or center.",
         )
-    small = image.copy()
-    small.thumbnail((_LONG_SIDE_PX, _LONG_SIDE_PX), Image.Resampling.BILINEAR)
-    found = _by_cascades(small) if model is None else _by_yunet(small, model)
+    found = _look(image, model, _LONG_SIDE_PX)
+    if not found and thorough and max(image.size) > _LONG_SIDE_PX:
+        found = _look(image, model, _THOROUGH_SIDE_PX)
     found.sort(key=lambda face: face.width * face.height, reverse=True)
     return found
+
+
+def _look(image: Image.Image, model: Path | None, side_px: int) -> list[Face]:
+    small = image.copy()
+    small.thumbnail((side_px, side_px), Image.Resampling.BILINEAR)
+    return _by_cascades(small) if model is None else _by_yunet(small, model)
 
 
 def _by_yunet(image: Image.Image, model: Path) -> list[Face]:
@@ -104,9 +114,8 @@ def _by_cascades(image: Image.Image) -> list[Face]:
 
 
 def _detect(name: str, grey: Any, neighbours: int) -> list[Box]:
-    smallest = max(24, round(max(grey.shape) * _SMALLEST_SHARE))
     boxes, counts = _cascade(name).detectMultiScale2(
-        grey, scaleFactor=1.1, minNeighbors=neighbours, minSize=(smallest, smallest)
+        grey, scaleFactor=1.1, minNeighbors=neighbours, minSize=(_SMALLEST_PX, _SMALLEST_PX)
     )
     return [(*(float(side) for side in box), float(count)) for box, count in zip(boxes, counts, strict=True)]
 

@@ -63,7 +63,7 @@ def cuts_for(rgb: Image.Image, header: Header, options: CropOptions) -> tuple[li
     if options.mode == "focal":
         return [Cut(_focal_frame(rgb, width, height, out, options, faces=options.weights.faces > 0), *out)], ()
     if options.mode == "face":
-        faces = find_faces(rgb, _face_model(options))
+        faces = find_faces(rgb, _face_model(options), thorough=True)
         if faces:
             return [Cut(face_frame(width, height, *out, faces), *out)], ()
         frame = _focal_frame(rgb, width, height, out, options, faces=False)

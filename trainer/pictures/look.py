@@ -8,7 +8,7 @@ from typing import Literal
 
 from trainer.errors import AppError
 from trainer.pictures import formats
-from trainer.pictures.decode import MAX_MEGAPIXELS, Header, Picture, PictureError, decode
+from trainer.pictures.decode import MAX_MEGAPIXELS, Header, PictureError, decode
 from trainer.pictures.geometry import aspect_size, center_frame, enlargement, kept_share
 from trainer.text import printable
 
@@ -26,7 +26,7 @@ SMALLEST_PX = 8
 LEAST_KEPT = 0.5
 """Crops that keep a smaller share of the picture's area are remarked on."""
 
-_THUMBNAIL_PX = 256
+_THUMBNAIL_PX = 128
 _NOT_PICTURES = {
     ".txt", ".caption", ".json", ".jsonl", ".toml", ".yaml", ".yml", ".csv", ".md", ".log", ".xml", ".html",
     ".npz", ".npy", ".pt", ".pth", ".ckpt", ".safetensors", ".optim", ".zip", ".py", ".sh", ".mp4", ".mov",
@@ -88,22 +88,33 @@ def look(path: Path, size: int = 0, *, keep_aspect: bool = False, max_megapixels
         keep_aspect: Training pictures keep the picture's shape.
         max_megapixels: Larger pictures are left out.
     """
-    return look_at_pixels(path, size, keep_aspect=keep_aspect, max_megapixels=max_megapixels)[0]
-
-
-def look_at_pixels(
-    path: Path, size: int = 0, *, keep_aspect: bool = False, max_megapixels: float = MAX_MEGAPIXELS
-) -> tuple[Look, Picture | None]:
-    """As `look`, and return the decoded picture as well (reduced to about 512 pixels or more)."""
     try:
         picture = decode(path, lambda width, height: _THUMBNAIL_PX / min(width, height), max_megapixels=max_megapixels)
     except PictureError as error:
-        return Look(path, "left-out", str(error)), None
-    reason, notes = judge_size(picture.header, size, keep_aspect)
-    notes = (*_notes_on_file(path, picture.header), *notes)
+        return left_out(path, str(error))
+    return judge(path, picture.header, picture.notes, size, keep_aspect)
+
+
+def judge(path: Path, header: Header, notes: tuple[str, ...], size: int, keep_aspect: bool) -> Look:
+    """Return the verdict on a picture that could be decoded.
+
+    Args:
+        path: The picture; its name's extension is compared with its format.
+        header: Its size and format.
+        notes: On its colours; they make no warning.
+        size: Side of the training pictures in pixels; 0 doesn't judge the picture's own size.
+        keep_aspect: Training pictures keep the picture's shape.
+    """
+    reason, on_size = judge_size(header, size, keep_aspect)
     if reason:
-        return Look(path, "left-out", reason, (*notes, *picture.notes), picture.header), None
-    return Look(path, "warning" if notes else "fine", "", (*notes, *picture.notes), picture.header), picture
+        return Look(path, "left-out", reason, header=header)
+    warnings = (*_notes_on_file(path, header), *on_size)
+    return Look(path, "warning" if warnings else "fine", "", (*warnings, *notes), header)
+
+
+def left_out(path: Path, reason: str) -> Look:
+    """Return the verdict on a picture that cannot be used."""
+    return Look(path, "left-out", reason)
 
 
 def judge_size(header: Header, size: int, keep_aspect: bool = False) -> tuple[str, tuple[str, ...]]:

@@ -1,0 +1,163 @@
+"""The dataset doctor names what is wrong, and only that."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image, ImageFilter, ImageOps
+from support.photos import copy_photographs, photograph, photographs
+
+from trainer.captions.check import check_captions, fewest_tokens
+from trainer.pictures import checkup
+from trainer.pictures.check import CheckReport, check_folder
+from trainer.pictures.duplicates import find_repeats
+from trainer.pictures.measure import measure, remarks
+
+
+def notes(report: CheckReport) -> dict[str, str]:
+    return {look.path.name: "; ".join((look.reason, *look.notes)) for look in report.looks}
+
+
+def open_photo(stem: str) -> Image.Image:
+    with Image.open(photograph(stem)) as photo:
+        return photo.convert("RGB")
+
+
+@pytest.mark.parametrize("path", photographs(), ids=lambda path: path.stem)
+def test_photographs_in_focus_get_no_remark(path: Path) -> None:
+    expected = ("it looks blurred",) if path.stem == "clock_motion" else ()
+    assert remarks(measure(open_photo(path.stem))) == expected
+
+
+@pytest.mark.parametrize("stem", ["astronaut", "coffee", "rocket", "china", "brick"])
+def test_out_of_focus_pictures_are_told(stem: str) -> None:
+    photo = open_photo(stem)
+    photo.thumbnail((512, 512))
+    assert "blurred" in remarks(measure(photo.filter(ImageFilter.GaussianBlur(3))))[0]
+
+
+def test_bars_and_plain_pictures_are_told() -> None:
+    photo = open_photo("china")
+    boxed = Image.new("RGB", (640, 640), "black")
+    boxed.paste(photo, (0, 106))
+    assert remarks(measure(boxed)) == ("it has plain borders (top 17%, bottom 17%)",)
+    framed = Image.new("RGB", (740, 527), "white")
+    framed.paste(photo, (50, 50))
+    assert "left 7%, top 9%, right 7%, bottom 9%" in remarks(measure(framed))[0]
+    assert remarks(measure(Image.new("RGB", (300, 300), (90, 90, 92)))) == ("it is nearly one colour",)
+
+
+VARIANTS: dict[str, Callable[[Image.Image], Image.Image]] = {
+    "smaller": lambda photo: photo.resize((photo.width // 2, photo.height // 2)),
+    "coarser": lambda photo: ImageOps.posterize(photo, 4),
+    "mirrored": lambda photo: photo.transpose(Image.Transpose.FLIP_LEFT_RIGHT),
+    "darker": lambda photo: photo.point(lambda value: value * 0.8),
+}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_near_duplicates_are_found_and_different_photographs_are_not(variant: str) -> None:
+    stems = [path.stem for path in photographs()]
+    photos = [open_photo(stem) for stem in stems]
+    for photo in photos:
+        photo.thumbnail((400, 400))
+    originals = [measure(photo) for photo in photos]
+    changed = [measure(VARIANTS[variant](photo)) for photo in photos]
+    repeats = find_repeats([(str(place), each) for place, each in enumerate([*originals, *changed])])
+    found = {repeat.place: repeat.of for repeat in repeats}
+    wrong = {place: of for place, of in found.items() if place < len(stems) or of != place - len(stems)}
+    assert wrong == {}
+    assert len(found) >= len(stems) - 2
+    mirrored = {"mirror" in repeat.how for repeat in repeats}
+    assert mirrored == {variant == "mirrored"}
+
+
+def test_check_of_a_heap(tmp_path: Path) -> None:
+    pictures = tmp_path / "pictures"
+    copy_photographs(pictures, 11)
+    shutil.copy(pictures / "astronaut.png", pictures / "z copy.png")
+    open_photo("china").save(pictures / "china_2.jpg", quality=50)
+    (pictures / "broken.png").write_bytes(b"")
+    shutil.copy(photograph("brick"), pictures / "unwanted.png")
+    before = {path.name: path.read_bytes() for path in pictures.iterdir()}
+    report = check_folder(pictures, 512, left_out_names={"unwanted.png"}, record=tmp_path / "cache" / "check.json")
+    said = notes(report)
+    assert said["broken.png"].startswith("it is empty (0 bytes)")
+    assert "you left it out" in said["unwanted.png"]
+    assert "the same file as astronaut.png" in said["z copy.png"]
+    assert "nearly the same as china.jpg" in said["china_2.jpg"]
+    assert report.repeats == {"china_2.jpg": "china.jpg", "z copy.png": "astronaut.png"}
+    assert len(report.with_status("left-out")) == 2
+    assert sum(report.short_sides.values()) == sum(report.shapes.values()) == 13
+    assert report.short_sides["512 to 767"] == 3
+    assert report.shapes["3:2"] == 8
+    assert "--size 384" in report.suggestions[0]
+    assert "2 pictures repeat earlier ones" in report.suggestions[-1]
+    assert report.warnings == ()
+    assert {path.name: path.read_bytes() for path in pictures.iterdir()} == before
+
+
+def test_second_check_decodes_only_what_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = copy_photographs(tmp_path / "pictures", 5)
+    record = tmp_path / "check.json"
+    first = check_folder(tmp_path / "pictures", 512, record=record)
+    decoded, decode = [], checkup.decode
+
+    def count(path: Path, *rest: object) -> object:
+        decoded.append(path.name)
+        return decode(path, *rest)
+
+    monkeypatch.setattr(checkup, "decode", count)
+    assert check_folder(tmp_path / "pictures", 512, record=record, workers=1) == first
+    assert decoded == []
+    paths[2].write_bytes(photograph("brick").read_bytes())
+    check_folder(tmp_path / "pictures", 512, record=record, workers=1)
+    assert decoded == [paths[2].name]
+    record.write_text("damaged")
+    check_folder(tmp_path / "pictures", 512, record=record, workers=1)
+    assert len(decoded) == 6
+
+
+def test_interrupted_check_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy_photographs(tmp_path / "pictures", 5)
+    record = tmp_path / "check.json"
+
+    def interrupt(done: int, total: int, latest: object) -> None:
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        check_folder(tmp_path / "pictures", 512, record=record, workers=1, progress=interrupt)
+    assert len(checkup.read_findings(record)) == 3
+
+
+def test_captions_are_checked(tmp_path: Path) -> None:
+    names = ["a", "b", "c", "d", "e"]
+    pictures = [tmp_path / f"{name}.png" for name in names]
+    (tmp_path / "a.txt").write_text("")
+    (tmp_path / "b.txt").write_text("word " * 80)
+    (tmp_path / "c.txt").write_bytes(b"caf\xe9")
+    (tmp_path / "d.caption").write_text("a dog")
+    check = check_captions(pictures)
+    assert check.captioned == 2
+    assert check.missing == ("d.png", "e.png")
+    assert check.empty == ("a.png",)
+    assert check.elsewhere == {".caption": 1}
+    assert check.long == {"b.png": 80}
+    said = " ".join(check.remarks)
+    for phrase in ("--extension .caption", "2 of 5 pictures have no caption", "empty: a.png", "b.png", "Windows-1252"):
+        assert phrase in said
+
+
+def test_captions_that_are_all_the_same_are_told(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.txt").write_text("a photo")
+    check = check_captions([tmp_path / "a.png", tmp_path / "b.png"])
+    assert check.same == "a photo"
+    assert "All 2 captions are the same" in check.remarks[0]
+
+
+def test_fewest_tokens() -> None:
+    assert fewest_tokens("") == 0
+    assert fewest_tokens("a man, 1990s!!") == 9

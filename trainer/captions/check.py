@@ -1,0 +1,105 @@
+"""Look at the captions beside pictures: what is missing, empty, elsewhere, the same everywhere, or too long."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainer.captions.files import OTHER_EXTENSIONS, caption_path, read_caption
+from trainer.text import printable
+
+ENCODER_TOKENS = 75
+"""What CLIP's text encoder sees at a time; longer captions are encoded in pieces, as in A1111."""
+
+_PIECE = re.compile(r"[^\W\d_]+|\d|[^\s\w]+|_")
+"""CLIP's tokenizer makes at least one token of each: a word, a digit, a run of signs."""
+
+
+@dataclass(frozen=True)
+class CaptionCheck:
+    """What was found."""
+
+    captioned: int
+    """Pictures with a caption that says something."""
+    missing: tuple[str, ...]
+    """File names of pictures without a caption file; the words of their names are used."""
+    empty: tuple[str, ...]
+    """File names of pictures whose caption file is empty."""
+    elsewhere: dict[str, int]
+    """Number of uncaptioned pictures that have a file of another extension, e.g. {".caption": 42}."""
+    same: str
+    """The caption that all captioned pictures share, where there are two or more; else ""."""
+    long: dict[str, int]
+    """File names of pictures whose captions have at least so many tokens, where that exceeds `ENCODER_TOKENS`."""
+    odd: dict[str, tuple[str, ...]]
+    """Remarks on encodings by picture's file name."""
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What to say about it, as sentences."""
+        total = self.captioned + len(self.missing) + len(self.empty)
+        found = []
+        for extension, count in self.elsewhere.items():
+            found.append(
+                f"{count} of {total} pictures have no .txt but a {extension} file beside them: use these with "
+                f"`hypernet caption PROJECT --with files --extension {extension}`."
+            )
+        if self.missing and self.captioned:
+            found.append(f"{len(self.missing)} of {total} pictures have no caption file; their names are used instead.")
+        if self.empty:
+            found.append(f"{len(self.empty)} caption files are empty: {_some(self.empty)}.")
+        if self.same:
+            found.append(f"All {self.captioned} captions are the same: {printable(self.same, 60)}")
+        if self.long:
+            found.append(
+                f"{len(self.long)} captions are longer than the {ENCODER_TOKENS} tokens that the encoder sees at once "
+                f"and are encoded in pieces: {_some(tuple(self.long))}."
+            )
+        found += [
+            f"The caption of {printable(name, 60)}: {note}." for name, notes in self.odd.items() for note in notes
+        ]
+        return tuple(found)
+
+
+def check_captions(pictures: Sequence[Path]) -> CaptionCheck:
+    """Read the captions beside these pictures.
+
+    Raises:
+        AppError: a caption file cannot be read.
+    """
+    texts: list[str] = []
+    missing, empty, elsewhere = [], [], dict.fromkeys(OTHER_EXTENSIONS, 0)
+    long, odd = {}, {}
+    for picture in pictures:
+        caption = read_caption(picture)
+        if caption is None:
+            missing.append(picture.name)
+            for extension in OTHER_EXTENSIONS:
+                elsewhere[extension] += caption_path(picture, extension).is_file()
+            continue
+        if caption.notes:
+            odd[picture.name] = caption.notes
+        if not caption.text:
+            empty.append(picture.name)
+            continue
+        texts.append(caption.text)
+        if (tokens := fewest_tokens(caption.text)) > ENCODER_TOKENS:
+            long[picture.name] = tokens
+    return CaptionCheck(
+        captioned=len(texts),
+        missing=tuple(missing),
+        empty=tuple(empty),
+        elsewhere={extension: count for extension, count in elsewhere.items() if count},
+        same=texts[0] if len(texts) > 1 and len(set(texts)) == 1 else "",
+        long=long,
+        odd=odd,
+    )
+
+
+def fewest_tokens(text: str) -> int:
+    """Return a lower bound of CLIP's tokens for a text, without its vocabulary."""
+    return sum(1 for _piece in _PIECE.finditer(text))
+
+
+def _some(names: tuple[str, ...], count: int = 3) -> str:
+    return ", ".join(printable(name, 40) for name in names[:count]) + (", …" if len(names) > count else "")

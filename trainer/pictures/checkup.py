@@ -1,0 +1,114 @@
+"""Examine one picture for the dataset doctor, and keep what was found so that the next look is quick."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from trainer.files import sha256_of, write_atomic
+from trainer.pictures.decode import Header, PictureError, decode
+from trainer.pictures.look import Look, judge, left_out
+from trainer.pictures.measure import Measures, measure
+
+_VERSION = 1
+_SIDE_PX = 256
+"""The decoder may shrink to twice this short side: enough to measure sharpness."""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What was found on one picture; depends on the file alone, not on any setting."""
+
+    num_bytes: int
+    mtime_ns: int
+    sha256: str
+    """Empty where the file could not be read."""
+    reason: str
+    """Why it cannot be decoded, as a phrase; empty otherwise."""
+    header: Header | None = None
+    notes: tuple[str, ...] = ()
+    """On colours and transparency."""
+    measures: Measures | None = None
+
+
+def examine(path: Path) -> Findings:
+    """Decode a picture once and measure it; runs in a worker process."""
+    num_bytes, mtime_ns, sha256 = 0, 0, ""
+    try:
+        stat = path.stat()
+        num_bytes, mtime_ns = stat.st_size, stat.st_mtime_ns
+        sha256 = sha256_of(path)
+        picture = decode(path, lambda width, height: _SIDE_PX / min(width, height))
+    except PictureError as error:
+        return Findings(num_bytes, mtime_ns, sha256, str(error))
+    except OSError as error:
+        return Findings(num_bytes, mtime_ns, "", f"it cannot be read ({(error.strerror or str(error)).lower()})")
+    return Findings(num_bytes, mtime_ns, sha256, "", picture.header, picture.notes, measure(picture.rgb))
+
+
+def verdict(path: Path, findings: Findings, size: int, keep_aspect: bool) -> Look:
+    """Judge what was found against the size of the training pictures."""
+    if findings.header is None:
+        return left_out(path, findings.reason)
+    return judge(path, findings.header, findings.notes, size, keep_aspect)
+
+
+def read_findings(record: Path) -> dict[str, Findings]:
+    """Read earlier findings by file name; a missing or damaged record is an empty one."""
+    try:
+        tree = json.loads(record.read_bytes())
+        if tree["version"] != _VERSION:
+            return {}
+        return {name: _findings(item) for name, item in tree["pictures"].items()}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return {}
+
+
+def write_findings(record: Path, findings: Mapping[str, Findings]) -> None:
+    """Replace the record; its folder is made if need be."""
+    record.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    pictures = {name: asdict(each) for name, each in findings.items()}
+    write_atomic(record, json.dumps({"version": _VERSION, "pictures": pictures}, default=bytes.hex))
+
+
+def is_current(path: Path, findings: Findings | None) -> bool:
+    """Whether the file has the size and time it had when it was examined; a failure is always tried again."""
+    if findings is None or findings.reason:
+        return False
+    try:
+        stat = path.stat()
+    except OSError:
+        return False
+    return (stat.st_size, stat.st_mtime_ns) == (findings.num_bytes, findings.mtime_ns)
+
+
+def _findings(item: dict[str, Any]) -> Findings:
+    header, measures = item["header"], item["measures"]
+    return Findings(
+        num_bytes=int(item["num_bytes"]),
+        mtime_ns=int(item["mtime_ns"]),
+        sha256=str(item["sha256"]),
+        reason=str(item["reason"]),
+        header=None if header is None else _header(header),
+        notes=tuple(map(str, item["notes"])),
+        measures=None if measures is None else _measures(measures),
+    )
+
+
+def _header(item: dict[str, Any]) -> Header:
+    width, height = int(item["width"]), int(item["height"])
+    if min(width, height) < 1:
+        raise ValueError("an impossible size")
+    return Header(width, height, str(item["format"]), str(item["mode"]), int(item["frames"]))
+
+
+def _measures(item: dict[str, Any]) -> Measures:
+    left, top, right, bottom = map(float, item["borders"])
+    thumbnail = bytes.fromhex(item["thumbnail"])
+    fingerprint, mirrored = int(item["fingerprint"]), int(item["mirrored"])
+    if len(thumbnail) != 256 or not 0 <= min(fingerprint, mirrored) <= max(fingerprint, mirrored) < 1 << 64:
+        raise ValueError("not a measure")
+    return Measures(
+        float(item["sharpness"]), float(item["contrast"]), (left, top, right, bottom), fingerprint, mirrored, thumbnail
+    )
