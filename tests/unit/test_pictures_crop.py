@@ -16,12 +16,13 @@ from trainer.errors import AppError
 from trainer.pictures import crop as crop_module
 from trainer.pictures.crop import cover, crop_picture, keep_shape
 from trainer.pictures.decode import PictureError
-from trainer.pictures.folder import CropReport, CropResult, crop_folder
+from trainer.pictures.folder import CropReport, crop_folder
 from trainer.pictures.geometry import Frame
 from trainer.pictures.manifest import MANIFEST_NAME, read_manifest
 from trainer.pictures.names import crop_name, safe_stem, source_stem
 from trainer.pictures.options import CropOptions
 from trainer.pictures.pool import map_processes
+from trainer.pictures.task import CropResult
 
 SMALL = CropOptions(size=128)
 

@@ -1,11 +1,12 @@
 """Frames by mode: what matters stays on the picture."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from support.photos import photograph
+from support.photos import copy_photographs, photograph
 
 from trainer.errors import AppError
 from trainer.pictures.choices import CHOICES_FILE, Choices, parse_frame, read_choices, write_choices
@@ -13,6 +14,7 @@ from trainer.pictures.crop import crop_picture
 from trainer.pictures.decode import PictureError
 from trainer.pictures.faces import Face, find_faces
 from trainer.pictures.focal import focal_point
+from trainer.pictures.folder import crop_folder
 from trainer.pictures.framing import auto_size, split_cuts
 from trainer.pictures.geometry import Frame, inside
 from trainer.pictures.options import AutoSizeOptions, CropOptions, SplitOptions, Weights
@@ -187,3 +189,14 @@ def test_frames_are_parsed() -> None:
     for bad in ("", "1,2", "a,b,c", "1,2,nan"):
         with pytest.raises(AppError, match="LEFT,TOP,SIDE"):
             parse_frame(bad)
+
+
+def test_missing_opencv_is_told_before_anything_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    copy_photographs(tmp_path / "source", 2)
+    with pytest.raises(AppError, match="opencv-python-headless"):
+        crop_folder(tmp_path / "source", tmp_path / "out", CropOptions(size=64, mode="face"))
+    assert not (tmp_path / "out").exists()
+    report = crop_folder(tmp_path / "source", tmp_path / "out", CropOptions(size=64, mode="focal"))
+    assert len(report.with_status("done")) == 2
+    assert "Faces don't count" in report.warnings[0]

@@ -51,6 +51,16 @@ def faces_available() -> bool:
     return hasattr(cv2, "CascadeClassifier") and hasattr(cv2, "data")
 
 
+def require_faces() -> None:
+    """Raise AppError, saying how to mend it, where OpenCV is missing."""
+    if not faces_available():
+        raise AppError(
+            "Faces need OpenCV",
+            "Finding faces needs the package opencv-python-headless, at least 4.10 and below 5.",
+            "Install it with: pip install 'hypernet-wizard[faces]', or take --mode focal or center.",
+        )
+
+
 def find_faces(image: Image.Image, model: Path | None = None, *, thorough: bool = False) -> list[Face]:
     """Return the faces on an RGB image, the largest first.
 
@@ -62,12 +72,7 @@ def find_faces(image: Image.Image, model: Path | None = None, *, thorough: bool 
     Raises:
         AppError: OpenCV is missing, or the model file cannot be used.
     """
-    if not faces_available():
-        raise AppError(
-            "Faces need OpenCV",
-            "Finding faces needs the package opencv-python-headless, at least 4.10 and below 5.",
-            "Install it with: pip install 'hypernet-wizard[faces]', or take --mode focal or center.",
-        )
+    require_faces()
     found = _look(image, model, _LONG_SIDE_PX)
     if not found and thorough and max(image.size) > _LONG_SIDE_PX:
         found = _look(image, model, _THOROUGH_SIDE_PX)
