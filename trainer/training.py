@@ -11,7 +11,7 @@ import torch
 
 from trainer.devices import read_gauges
 from trainer.errors import AppError
-from trainer.hypernetwork import attach, save, save_optimizer
+from trainer.hypernetwork import attach, load_optimizer, save, save_optimizer
 from trainer.placement import device_text
 from trainer.preparation import Prepared, learning_rate
 from trainer.preview import Previewer
@@ -226,6 +226,7 @@ class Training:
         for message in warnings:
             self.events.emit("warning", message=message)
         if state is None:
+            self._take_earlier_optimizer()
             return
         self.net.load_state_dict(state.weights)
         restore_optimizer(self.optimizer, state.optimizer)
@@ -238,6 +239,17 @@ class Training:
         if self.prepared.validator:
             start = state.facts["validation_start"]
             self.prepared.validator.start = {side: {int(t): v for t, v in by.items()} for side, by in start.items()}
+
+    def _take_earlier_optimizer(self) -> None:
+        """Go on with the moments of the network that the run starts from, where they were kept."""
+        if not self.config.network.start_from:
+            return
+        saved = load_optimizer(Path(self.config.network.start_from), self.net)
+        if saved.state is not None:
+            groups = self.optimizer.state_dict()["param_groups"]
+            self.optimizer.load_state_dict({**saved.state, "param_groups": groups})
+        if saved.reason:
+            self.events.emit("warning", message=saved.reason)
 
     def _obey(self) -> None:
         paused = False
