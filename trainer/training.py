@@ -245,11 +245,14 @@ class Training:
         if not self.config.network.start_from:
             return
         saved = load_optimizer(Path(self.config.network.start_from), self.net)
-        if saved.state is not None:
+        if saved.state is not None and saved.optimizer_name == type(self.optimizer).__name__:
             groups = self.optimizer.state_dict()["param_groups"]
             self.optimizer.load_state_dict({**saved.state, "param_groups": groups})
-        if saved.reason:
-            self.events.emit("warning", message=saved.reason)
+            if saved.reason:
+                self.events.emit("warning", message=saved.reason)
+            return
+        reason = saved.reason or f"it was made by {saved.optimizer_name}."
+        self.events.emit("warning", message=f"The optimizer starts cold, so the first steps may jump: {reason}")
 
     def _obey(self) -> None:
         paused = False
