@@ -10,7 +10,7 @@ from trainer.hypernetwork.structure import Structure
 from trainer.memory.table import BYTES, Architecture, Precision
 
 _SAVE_THEIR_OUTPUT = {"relu", "tanh", "sigmoid"}
-"""Activations whose backward needs the output, which the next Linear keeps anyway; the others keep their input."""
+"""Activations whose backward needs the output, which the next Linear keeps anyway; others keep their input."""
 REFERENCE = Structure((1, 2, 1))
 """The structure that the table of peaks is made with; others are computed from it."""
 
@@ -95,18 +95,26 @@ def parameters_of(structure: Structure, dim: int) -> int:
 
 
 def saved_bytes(structure: Structure, dim: int, precision: Precision) -> int:
-    """Return what the pair of modules of one width keeps for backward per token, its first input left out."""
-    widths, slots, item = structure.widths(dim), list(structure.slots()), BYTES[precision]
-    total = 0
-    for (kind, layer), (following, _) in zip(slots, [*slots[1:], ("end", 0)], strict=True):
+    """Return what the pair of modules of one width keeps for backward per token, its first input left out.
+
+    A tensor that two layers keep counts once. Autocast gives Linears copies in half precision and norms copies
+    in float32. Dropout keeps a mask of the computation's type, as on the CPU; on CUDA it is a byte.
+    """
+    widths, item = structure.widths(dim), BYTES[precision]
+    kept: dict[int, int] = {0: 0}
+    current, current_item, made = 0, item, 0
+    for kind, layer in structure.slots():
         width = widths[layer + 1]
-        if kind == "linear":
-            total += item * widths[layer] * (layer > 0)
-        elif kind == "activation":
-            shared = structure.activation_func in _SAVE_THEIR_OUTPUT and following == "linear"
-            total += 0 if shared else item * width
-        elif kind == "norm":
-            total += 4 * width  # autocast computes norms in float32
-        else:
-            total += width  # the mask, a byte each
-    return 2 * total
+        wanted_item = {"linear": item, "norm": 4}.get(kind, current_item)
+        if wanted_item != current_item:
+            current = made = made + 1
+            current_item = wanted_item
+        if kind == "dropout":
+            made += 1
+            kept[made] = item * width
+        elif kind != "activation" or structure.activation_func not in _SAVE_THEIR_OUTPUT:
+            kept.setdefault(current, current_item * (widths[layer] if kind == "linear" else width))
+        current = made = made + 1
+        if kind == "activation" and structure.activation_func in _SAVE_THEIR_OUTPUT:
+            kept[current] = current_item * width
+    return 2 * sum(kept.values())

@@ -108,7 +108,7 @@ class Plan:
             "caching": {"peak_bytes": self.caching_bytes, "fits": self.caching_fits},
             "preview": {"peak_bytes": self.preview_bytes, "fits": self.preview_fits},
             "measured_peak_bytes": self.measured_peak_bytes,
-            "time": self.own and self.own.pace and asdict(self.own.pace),
+            "time": recommended and recommended.pace and asdict(recommended.pace),
             "disk": self.disk
             and {
                 **asdict(self.disk),

@@ -46,7 +46,7 @@ def _memory_table(plan: "Plan") -> str:
     most = max(each.rung.parts.total for each in plan.rungs)
     unit, unit_bytes, digits = ("GiB", 1 << 30, 2) if most >= 2 << 30 else ("MiB", 1 << 20, 0)
     title = f"{plan.target.memory_word} in {unit}"
-    heading = f"{title:<26}{'UNet':>6}{'network':>9}{'activations':>13}{'rest':>7}{'peak':>7}"
+    heading = f"{title:<28}{'UNet':>6}{'network':>9}{'activations':>13}{'rest':>7}{'peak':>7}"
     return "\n".join([heading, *(_row(each, unit_bytes, digits) for each in plan.rungs)])
 
 
@@ -60,35 +60,50 @@ def _row(each: "RungPlan", unit_bytes: int, digits: int) -> str:
         strict=True,
     )
     cells = "".join(f"{value / unit_bytes:>{width}.{digits}f}" for value, width in figures)
-    return f"{mark + _name(each):<26}{cells}  {_FITS[each.fits]}".rstrip()
+    return f"{mark + _name(each):<28}{cells}  {_FITS[each.fits]}".rstrip()
 
 
 def _name(each: "RungPlan") -> str:
-    way = each.rung.way
+    way, several = each.rung.way, each.rung.accumulation > 1
     words = [f"{way.size_px} px"] if each.rung.name.endswith(" px") else []
-    words += ["checkpointing"] if way.checkpointing else []
-    words += [f"micro-batch {way.micro_batch}"] if each.rung.accumulation > 1 else []
-    return ", ".join(words) or "full"
+    words += ["checkpointing"] if way.checkpointing else ["micro-batch"] if several else ["full"]
+    words += [f"{way.micro_batch}×{each.rung.accumulation}"] if several else []
+    return " ".join(words)
 
 
 def _verdict(plan: "Plan") -> str:
     own, recommended = plan.own, plan.recommended
-    sentences = []
+    lines = []
+    if any(each.rung.accumulation > 1 for each in plan.rungs):
+        lines.append("m×n: m pictures at once, n times a step; the result is the same.")
     if own is None or own.fits is None:
-        sentences.append(f"* is what is set. Whether it fits is unknown: no free {plan.target.memory_word} was read.")
+        lines.append(f"* is what is set. Whether it fits is unknown: no free {plan.target.memory_word} was read.")
     elif own.fits:
-        sentences.append("* is what is set; it fits and will be used.")
+        lines += ["* is what is set; it fits and will be used.", *_faster(plan, own)]
     elif recommended is None:
-        sentences.append("* is what is set; neither it nor anything below it fits. Free some memory first.")
+        lines.append("* is what is set; neither it nor anything below it fits. Free some memory first.")
     else:
-        options = " ".join(f"--set {setting}" for setting in recommended.settings)
-        sentences.append(f"* is what is set; it does not fit. {_name(recommended)} does: add {options}")
+        lines += [f"* is what is set; it does not fit. {_name(recommended)} does; add:", *_options(recommended)]
         if recommended.rung.way.size_px != own.rung.way.size_px:
-            sentences.append("Smaller pictures cost detail; everything else gives the same result.")
-    sentences.append(_phases(plan))
+            lines.append("Smaller pictures cost detail; everything else gives the same result.")
+    lines.append(_phases(plan))
     if plan.measured_peak_bytes:
-        sentences.append(f"Measured here with these settings: {size_text(plan.measured_peak_bytes)} in tensors.")
-    return "\n".join(_filled(sentence) for sentence in sentences)
+        lines.append(f"Measured here with these settings: {size_text(plan.measured_peak_bytes)} in tensors.")
+    return "\n".join(_filled(line) if len(line) > COLUMNS else line for line in lines)
+
+
+def _faster(plan: "Plan", own: "RungPlan") -> list[str]:
+    """Say that something on the ladder above what is set fits too: it costs less time."""
+    above = next((each for each in plan.rungs[: plan.rungs.index(own)] if each.fits), None)
+    return [f"{_name(above)} fits as well and takes less time; add:", *_options(above)] if above else []
+
+
+def _options(each: "RungPlan") -> list[str]:
+    """Return what to add to the command, broken where a shell lets one break."""
+    options = [f"--set {setting}" for setting in each.settings]
+    if len(" ".join(options)) <= COLUMNS - 2:
+        return [f"  {' '.join(options)}"]
+    return [f"  {option} \\" for option in options[:-1]] + [f"  {options[-1]}"]
 
 
 def _phases(plan: "Plan") -> str:
@@ -102,24 +117,31 @@ def _phases(plan: "Plan") -> str:
 
 
 def _time_and_disk(plan: "Plan") -> str:
-    pace, disk = plan.own.pace if plan.own else None, plan.disk
+    chosen = plan.recommended or plan.own
+    pace = chosen.pace if chosen else None
     if pace is None:
         time = "Time  unknown until the first steps: nothing like it was run on this machine"
     else:
         how = "measured in" if pace.source == "measured" else "estimated from"
         time = f"Time  {duration_text(pace.total_s)}, {_seconds(pace.step_s)} a step, {how} {printable(pace.run_title)}"
-    lines = [_filled(time, "      ")]
-    if disk is not None:
-        free = "" if plan.disk_free_bytes is None else f" of {size_text(plan.disk_free_bytes)} free"
-        short = "; that is too much" if plan.disk_fits is False else ""
-        checkpoints = f"{disk.num_checkpoints} checkpoint{'s' * (disk.num_checkpoints != 1)}"
-        details = (
-            f"{checkpoints} {size_text(disk.checkpoints)}, their optimizer states {size_text(disk.optimizer_files)}, "
-            f"resume states {size_text(disk.resume_states)}, previews {size_text(disk.previews)}, "
-            f"cache {size_text(disk.cache)}"
-        )
-        lines.append(_filled(f"Disk  {size_text(disk.total)}{free}{short}: {details}", "      "))
-    return "\n".join(lines)
+    return "\n".join(_filled(line, "      ") for line in (time, _disk(plan)) if line)
+
+
+def _disk(plan: "Plan") -> str:
+    disk = plan.disk
+    if disk is None:
+        return ""
+    free = "" if plan.disk_free_bytes is None else f" of {size_text(plan.disk_free_bytes)} free"
+    short = "; that is too much" if plan.disk_fits is False else ""
+    parts = {
+        f"{disk.num_checkpoints} checkpoint{'s' * (disk.num_checkpoints != 1)}": disk.checkpoints,
+        "their optimizer states": disk.optimizer_files,
+        "resume states": disk.resume_states,
+        "previews": disk.previews,
+        "cache": disk.cache,
+    }
+    details = ", ".join(f"{name} {size_text(num_bytes)}" for name, num_bytes in parts.items() if num_bytes)
+    return f"Disk  {size_text(disk.total)}{free}{short}: {details}"
 
 
 def _seconds(seconds: float) -> str:
