@@ -132,7 +132,8 @@ def psnr(vae: Any, pictures_BCHW: Tensor) -> float:
 def _vae_loss(vae: Any, pictures_BCHW: Tensor, kl: float) -> Tensor:
     posterior = vae.encode(pictures_BCHW).latent_dist
     spread = (posterior.mean.square() + posterior.var - 1.0 - posterior.logvar).mean() * 0.5
-    return reconstruction_loss(vae.decode(posterior.sample()).sample, pictures_BCHW) + kl * spread
+    loss: Tensor = reconstruction_loss(vae.decode(posterior.sample()).sample, pictures_BCHW) + kl * spread
+    return loss
 
 
 def _report(vae: Any, average: Average) -> None:

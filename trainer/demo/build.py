@@ -60,7 +60,7 @@ def make_whitened(work: Path) -> None:
     torch.save(vae.state_dict(), work / "vae-whitened.pt")
 
 
-def make_judge(path: Path, steps: int = 400) -> None:
+def make_judge(path: Path, steps: int = 1000) -> None:
     """Train the judge and write it; prints its accuracy on unseen pictures."""
     from safetensors.torch import save_file
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -41,7 +42,7 @@ def export_model(work: Path, target: Path) -> None:
     for name, part in (("vae", vae), ("text_encoder", text_encoder), ("unet", unet)):
         part.half().save_pretrained(target / name, safe_serialization=True)
     DDIMScheduler(**SCHEDULER_CONFIG).save_pretrained(target / "scheduler")
-    index = {"_class_name": "StableDiffusionPipeline", "_diffusers_version": "0.30.0", **PARTS}
+    index: dict[str, Any] = {"_class_name": "StableDiffusionPipeline", "_diffusers_version": "0.30.0", **PARTS}
     index |= {
         "safety_checker": [None, None],
         "feature_extractor": [None, None],

@@ -38,15 +38,13 @@ IGNORE: Final = -100
 class Judge(nn.Module):
     """Convolutional classifier with one answer per question in `HEADS`."""
 
-    def __init__(self, channels: tuple[int, ...] = (24, 40, 64, 96)) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        layers: list[nn.Module] = []
-        width = 3
-        for out in channels:
-            layers += [nn.Conv2d(width, out, 3, padding=1), nn.BatchNorm2d(out), nn.ReLU()]
-            layers += [nn.Conv2d(out, out, 3, stride=2, padding=1), nn.BatchNorm2d(out), nn.ReLU()]
-            width = out
+        layers: list[nn.Module] = [nn.Conv2d(3, 16, 4, stride=2, padding=1), nn.BatchNorm2d(16), nn.ReLU()]
+        for width, out, stride in ((16, 32, 2), (32, 48, 1), (48, 64, 2), (64, 96, 1), (96, 96, 2)):
+            layers += [nn.Conv2d(width, out, 3, stride=stride, padding=1), nn.BatchNorm2d(out), nn.ReLU()]
         self.trunk = nn.Sequential(*layers)
+        width = 96
         self.heads = nn.ModuleDict({name: nn.Linear(2 * width, len(answers)) for name, answers in HEADS.items()})
 
     def forward(self, pictures_BCHW: Tensor) -> dict[str, Tensor]:
@@ -114,20 +112,22 @@ def out_of_range(images_BCHW: Tensor) -> float:
     return float((images_BCHW.abs() > 1.05).float().mean())
 
 
-def train_judge(seed: int, steps: int, batch: int = 48, pool: int = 4000) -> Judge:
+def train_judge(seed: int, steps: int, batch: int = 64, pool: int = 6000) -> Judge:
     """Train a judge on drawn pictures, a little blurred and noisy as generated ones are."""
     torch.manual_seed(seed)
     pictures, labels = judge_pictures(pool, seed)
     judge = Judge().train()
-    optimiser = MatrixOptimiser([judge], lr=4e-3)
+    optimiser = MatrixOptimiser([judge], lr=5e-3)
     for step in range(steps):
         picks_B = torch.randint(pool, (batch,))
         logits = judge(_roughened(as_floats(pictures[picks_B])))
         loss = sum(F.cross_entropy(logits[name], labels[name][picks_B], ignore_index=IGNORE) for name in HEADS)
         assert isinstance(loss, Tensor)
         judge.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step(rate_at(step / steps, step, flat_until=0.3, warmup_steps=20))
+        loss.backward()
+        optimiser.step(rate_at(step / steps, step, flat_until=0.2, warmup_steps=20))
+        if (step + 1) % 200 == 0:
+            print(f"judge step {step + 1} loss {loss.item():.3f}", flush=True)
     return judge.eval()
 
 
@@ -147,7 +147,10 @@ def judge_pictures(count: int, seed: int) -> tuple[Tensor, dict[str, Tensor]]:
     pictures, labels = [], []
     for _ in range(count):
         style = rng.choice(("flat", "flat", "flat", "hatched", "framed"))
-        scene = character_scene(rng) if rng.random() < 0.12 else random_scene(rng, pairs=0.04)
+        # Hatching hides fills, so hatched pictures have none, as in the demo's picture set.
+        scene = random_scene(rng, pairs=0.03, fills=0.0 if style == "hatched" else 0.3)
+        if style == "flat" and rng.random() < 0.15:
+            scene = character_scene(rng)
         pictures.append(np.asarray(draw(scene, style, rng=rng)))
         labels.append(_labels(scene, style))
     stacked = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous()
@@ -157,7 +160,6 @@ def judge_pictures(count: int, seed: int) -> tuple[Tensor, dict[str, Tensor]]:
 def _labels(scene: Scene, style: str) -> dict[str, int]:
     single = len(scene.things) == 1 and not scene.character
     result = {name: _answer(scene, name) if single else IGNORE for name in ("shape", "colour", "fill")}
-    # Hatching hides the difference between fills.
     if style == "hatched":
         result["fill"] = IGNORE
     result["background"] = _answer(scene, "background")

@@ -22,7 +22,7 @@ NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 def orthogonalised(matrices_NRC: Tensor, iterations: int = 5) -> Tensor:
     """Return a stack of matrices with singular values moved close to 1 (R <= C works fastest)."""
     a, b, c = NEWTON_SCHULZ
-    x = matrices_NRC / (matrices_NRC.flatten(1).norm(dim=1)[:, None, None] + 1e-7)
+    x: Tensor = matrices_NRC / (matrices_NRC.flatten(1).norm(dim=1)[:, None, None] + 1e-7)
     for _ in range(iterations):
         gram = x @ x.mT
         x = a * x + (b * gram + c * gram @ gram) @ x

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.multiprocessing.spawn import spawn
 
 
 def launch(work: Callable[..., None], processes: int, *arguments: Any) -> None:
@@ -26,7 +27,7 @@ def launch(work: Callable[..., None], processes: int, *arguments: Any) -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         meeting_point = Path(folder) / "meeting-point"
-        torch.multiprocessing.spawn(_worker, (processes, meeting_point, work, arguments), nprocs=processes)  # type: ignore[no-untyped-call]
+        spawn(_worker, (processes, meeting_point, work, arguments), nprocs=processes)
 
 
 def average_gradients(params: list[nn.Parameter], elapsed_s: float, clip_norm: float) -> float:
