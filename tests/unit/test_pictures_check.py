@@ -161,3 +161,10 @@ def test_captions_that_are_all_the_same_are_told(tmp_path: Path) -> None:
 def test_fewest_tokens() -> None:
     assert fewest_tokens("") == 0
     assert fewest_tokens("a man, 1990s!!") == 9
+
+
+def test_thousands_of_look_alikes_are_compared_quickly() -> None:
+    same = measure(open_photo("coffee"))
+    repeats = find_repeats([(str(place), same) for place in range(5_000)])
+    assert len(repeats) == 4_999
+    assert {repeat.of for repeat in repeats} == {0}

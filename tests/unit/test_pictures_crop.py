@@ -14,6 +14,7 @@ from support.workers import double_or_die
 
 from trainer.errors import AppError
 from trainer.pictures import crop as crop_module
+from trainer.pictures import task as task_module
 from trainer.pictures.crop import cover, crop_picture, keep_shape
 from trainer.pictures.decode import PictureError
 from trainer.pictures.folder import CropReport, crop_folder
@@ -314,3 +315,17 @@ def test_fewer_than_ten_is_a_warning(tmp_path: Path) -> None:
 def test_one_dead_worker_costs_one_item_only() -> None:
     results = dict(map_processes(double_or_die, range(10), 2))
     assert results == {number: None if number == 7 else 2 * number for number in range(10)}
+
+
+def test_second_run_does_not_even_read_what_kept_its_size_and_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy_photographs(tmp_path / "source", 3)
+    crop_folder(tmp_path / "source", tmp_path / "out", SMALL)
+
+    def refuse(path: Path) -> str:
+        raise AssertionError(f"{path} was read again")
+
+    monkeypatch.setattr(task_module, "sha256_of", refuse)
+    again = crop_folder(tmp_path / "source", tmp_path / "out", SMALL, workers=1)
+    assert set(statuses(again).values()) == {"unchanged"}

@@ -200,3 +200,9 @@ def test_missing_opencv_is_told_before_anything_starts(tmp_path: Path, monkeypat
     report = crop_folder(tmp_path / "source", tmp_path / "out", CropOptions(size=64, mode="focal"))
     assert len(report.with_status("done")) == 2
     assert "Faces don't count" in report.warnings[0]
+
+
+def test_of_a_head_higher_than_the_frame_the_forehead_is_kept() -> None:
+    frame = face_frame(1000, 2000, 512, 512, [Face(0.1, 0.3, 0.75, 0.375, 1.0)])
+    assert frame.height == 1000
+    assert 0 <= frame.top <= (0.3 - 0.5 * 0.375) * 2000

@@ -47,8 +47,9 @@ def find_repeats(pictures: Sequence[tuple[str, Measures | None]]) -> list[Repeat
             continue
         by_content[sha256] = place
         found = _look_alike(pictures, by_byte, measures)
-        if found is not None:
+        if found is not None:  # and the earlier one stands for both: look-alikes by the thousand stay cheap
             repeats.append(Repeat(place, *found))
+            continue
         for key in _bytes_of(measures.fingerprint):
             by_byte[key].append(place)
     return repeats
