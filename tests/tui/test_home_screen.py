@@ -1,0 +1,158 @@
+"""Home, walked by keys alone."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.tui.stories import Story, long_story, make_project
+from tests.tui.walk import LARGE, SMALL, Walker, walk
+from trainer.errors import AppError
+from trainer.run.folder import RunFolder
+from trainer.run.lock import RunLock
+from tui import jobs
+
+SIZES = pytest.mark.parametrize("size", [SMALL, LARGE])
+
+
+@pytest.mark.usefixtures("projects")
+@SIZES
+def test_a_first_start_welcomes_and_offers_the_demo(size: tuple[int, int]) -> None:
+    async def body(walker: Walker) -> None:
+        frame = await walker.sees("Press d for the demo", "hypernet new NAME --pictures FOLDER --model FILE")
+        assert frame.splitlines()[-1].split("  ")[1:] == [
+            "Enter open", "t train", "d demo", "/ find", "F1 help", "Ctrl+Q leave",
+        ]  # fmt: skip
+        await walker.press("enter")
+        await walker.sees("There is nothing to open yet.")
+
+    walk(body, size)
+
+
+@SIZES
+def test_projects_and_runs_are_listed_with_what_comes_next(projects: Path, size: tuple[int, int]) -> None:
+    make_project(projects, "seaside", sources=4)
+    make_project(projects, "oldmaps", crops=5, captions=5)
+    make_project(projects, "gollum", crops=2, captions=2)
+    story = long_story(projects / "gollum", 1240)
+
+    async def body(walker: Walker) -> None:
+        await walker.sees("Running", "Projects", "n/a")
+        rows = [" ".join(row.split()) for row in walker.rows()]
+        assert next(row for row in rows if row.startswith("▸")).startswith("▸ gollum running step 1,240 / 2,000 00:05:")
+        assert "oldmaps captioned 5 pictures t trains it" in rows
+        assert "seaside new 4 pictures crop the pictures" in rows
+        while "▸ seaside" not in walker.frame:
+            await walker.press("j")
+        await walker.sees("Next: crop the pictures:  hypernet crop seaside")
+        await walker.press("enter")
+        await walker.sees("This project has no run yet.")
+
+    with RunLock(story.folder):
+        walk(body, size)
+
+
+def test_filtering_finds_a_run_and_enter_opens_it_and_escape_comes_back(projects: Path) -> None:
+    for name in ("harbour", "gollum"):
+        make_project(projects, name, crops=2, captions=2)
+        Story(projects / name, 10).train(10).tell("finished", step=10, seconds=4.2)
+
+    async def body(walker: Walker) -> None:
+        await walker.sees("harbour", "gollum")
+        await walker.press("slash")
+        await walker.type("harb")
+        await walker.misses("gollum")
+        await walker.press("enter", "enter")
+        await walker.sees("harbour  finished  step 10 / 10", "Finished after")
+        await walker.press("escape")
+        await walker.sees("Hypernet Wizard", "harb")
+        await walker.press("escape")
+        await walker.sees("gollum")
+
+    walk(body)
+
+
+def test_training_asks_first_and_shows_the_run_then(projects: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_project(projects, "oldmaps", crops=5, captions=5)
+    started: list[Path] = []
+
+    def start(root: Path) -> RunFolder:
+        started.append(root)
+        return long_story(root, 20).folder
+
+    monkeypatch.setattr(jobs, "start_training", start)
+    monkeypatch.setattr(jobs, "watch_start", lambda folder, cancelled: None)
+
+    async def body(walker: Walker) -> None:
+        await walker.sees("t trains it")
+        await walker.press("t")
+        await walker.sees("Train oldmaps?", "steps of 4 pictures", "n  No")
+        await walker.press("enter")
+        await walker.misses("Train oldmaps?")
+        assert started == []
+        await walker.press("t")
+        await walker.sees("Train oldmaps?")
+        await walker.press("y")
+        await walker.sees("oldmaps  lost  step 20 / 2,000")
+
+    walk(body)
+    assert started == [projects / "oldmaps"]
+
+
+def test_keys_that_cannot_act_say_why(projects: Path) -> None:
+    make_project(projects, "portrait", crops=5, captions=1)
+
+    async def body(walker: Walker) -> None:
+        await walker.sees("portrait")
+        await walker.press("t")
+        await walker.sees("train: not now", "It is not ready for training.", "caption portrait)")
+
+    walk(body)
+
+
+def test_the_demo_starts_from_one_key_and_its_progress_is_told(projects: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_project(projects, "demo", crops=2, captions=2)
+    story = long_story(projects / "demo", 20)
+    monkeypatch.setattr(jobs, "start_demo", lambda say: say("Cropped 12 pictures") or story.folder)
+    monkeypatch.setattr(jobs, "watch_start", lambda folder, cancelled: None)
+
+    async def body(walker: Walker) -> None:
+        await walker.sees("Projects")
+        await walker.press("d")
+        await walker.sees("demo  lost  step 20 / 2,000", "r resume")
+
+    walk(body)
+
+
+@pytest.mark.usefixtures("projects")
+def test_a_demo_that_cannot_start_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(say: object) -> RunFolder:
+        raise AppError("Disk full", "There is no [bold]room\x1b[31m[/] left.", "Make room.")
+
+    monkeypatch.setattr(jobs, "start_demo", fail)
+
+    async def body(walker: Walker) -> None:
+        await walker.sees("Press d for the demo")
+        await walker.press("d")
+        await walker.sees("Disk full", r"There is no [bold]room\x1b[31m[/] left.", "Make room.")
+        await walker.press("enter")
+        await walker.misses("Disk full")
+
+    walk(body)
+
+
+@pytest.mark.usefixtures("projects")
+def test_a_bug_leaves_a_traceback_and_a_short_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(say: object) -> RunFolder:
+        raise RuntimeError("unforeseen")
+
+    monkeypatch.setattr(jobs, "start_demo", fail)
+
+    async def body(walker: Walker) -> None:
+        await walker.sees("Press d for the demo")
+        await walker.press("d")
+        await walker.sees("A bug in the wizard", "RuntimeError: unforeseen", "Runs go on unharmed.")
+
+    walk(body)
+    from tui.problems import log_path
+
+    assert 'raise RuntimeError("unforeseen")' in log_path().read_text()

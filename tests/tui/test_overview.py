@@ -1,0 +1,90 @@
+"""What Home knows of projects and runs."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.tui.stories import Story, make_project
+from trainer.project import PROJECT_FILE
+from trainer.run.lock import RunLock
+from trainer.run.status import Status
+from tui.home_rows import rows_of
+from tui.overview import Overview, ProjectLook, Surveyor
+
+pytestmark = pytest.mark.usefixtures("projects")
+
+
+def looks() -> dict[str, ProjectLook]:
+    return {look.name: look for look in Surveyor().survey().projects}
+
+
+def test_a_project_is_judged_by_its_files(projects: Path) -> None:
+    make_project(projects, "empty")
+    make_project(projects, "new", sources=3)
+    make_project(projects, "cropped", crops=4, captions=1)
+    make_project(projects, "captioned", crops=4, captions=4)
+    found = looks()
+    assert {name: look.state for name, look in found.items()} == {
+        "empty": "new", "new": "new", "cropped": "cropped", "captioned": "captioned",
+    }  # fmt: skip
+    assert found["new"].command == "hypernet crop new"
+    assert found["cropped"].command == "hypernet caption cropped"
+    assert found["cropped"].facts == "4 pictures, 1 caption"
+    assert [name for name, look in found.items() if look.can_train] == ["captioned"]
+
+
+def test_a_project_is_judged_by_its_newest_run(projects: Path) -> None:
+    for name in ("trained", "stopped", "lost", "running"):
+        make_project(projects, name, crops=2, captions=2)
+    Story(projects / "trained", 10).train(10).tell("finished", step=10)
+    Story(projects / "stopped", 10).train(5).tell("stopped", step=5)
+    Story(projects / "lost").train(5)
+    live = Story(projects / "running").train(5).until_now()
+    with RunLock(live.folder):
+        overview = Surveyor().survey()
+    states = {look.name: look.state for look in overview.projects}
+    assert states == {"trained": "trained", "stopped": "stopped", "lost": "needs you", "running": "running"}
+    assert [look.folder.name for look in overview.live] == ["running"]
+    assert {look.folder.name for look in overview.earlier} == {"trained", "stopped", "lost"}
+
+
+def test_a_run_that_ended_is_looked_at_again_when_it_changes(projects: Path) -> None:
+    make_project(projects, "gollum", crops=2, captions=2)
+    story = Story(projects / "gollum").train(5)
+    surveyor = Surveyor()
+    assert surveyor.survey().earlier[0].status is Status.LOST
+    with RunLock(story.folder):
+        story.until_now()
+        assert surveyor.survey().live[0].status is Status.RUNNING
+    story.tell("stopped", step=5)
+    assert surveyor.survey().earlier[0].status is Status.STOPPED
+
+
+def test_a_project_with_unusable_settings_says_so_and_hides_no_other(projects: Path) -> None:
+    make_project(projects, "good", sources=1)
+    make_project(projects, "bad")
+    with open(projects / "bad" / PROJECT_FILE, "a") as file:
+        file.write("\n[settings.data]\nsize = 7\n")
+    found = looks()
+    assert found["good"].state == "new"
+    assert found["bad"].state == "needs you"
+    assert "size" in found["bad"].facts
+
+
+def test_rows_are_filtered_by_name_in_any_case(projects: Path) -> None:
+    for name in ("Gollum", "harbour"):
+        make_project(projects, name, sources=1)
+    overview = Surveyor().survey()
+    assert [row.text.split()[0] for row in rows_of(overview, 70, "GOLL")] == ["Projects", "Gollum"]
+    assert [row.text for row in rows_of(overview, 70, "zzz")] == ["Nothing here has that in its name."]
+
+
+def test_many_earlier_runs_are_cut_short_and_the_rest_counted(projects: Path) -> None:
+    make_project(projects, "gollum", sources=1)
+    for _ in range(23):
+        Story(projects / "gollum", started_s=time.time() - 9000)
+    overview = Surveyor().survey()
+    assert (len(overview.earlier), overview.num_older) == (20, 3)
+    assert rows_of(overview, 70)[-1].text == "  and 3 older ones: hypernet runs --all"
+    assert rows_of(Overview(projects), 70) == []

@@ -1,0 +1,81 @@
+"""Walking through the wizard by keys alone, and reading its screen as text."""
+
+import asyncio
+import html
+import re
+import time
+from collections.abc import Awaitable, Callable
+
+from textual.pilot import Pilot
+
+from tui.app import WizardApp
+
+SMALL, LARGE = (80, 24), (120, 40)
+PATIENCE_S = 30
+_PIECE = re.compile(r'<text [^>]*x="([\d.]+)"[^>]*line-(\d+)\)">([^<]*)</text>')
+_CELL = 12.2
+
+Body = Callable[["Walker"], Awaitable[None]]
+
+
+class Walker:
+    """Presses keys and looks at the screen."""
+
+    def __init__(self, app: WizardApp, pilot: Pilot[None]) -> None:
+        self.app, self._pilot = app, pilot
+
+    async def press(self, *keys: str) -> None:
+        """Press keys, one after the other."""
+        await self._pilot.press(*keys)
+
+    async def type(self, text: str) -> None:
+        """Type plain letters and digits."""
+        await self._pilot.press(*text)
+
+    async def resize(self, width: int, height: int) -> None:
+        """Change the size of the terminal."""
+        await self._pilot.resize_terminal(width, height)
+        await self._pilot.pause()
+
+    def rows(self) -> list[str]:
+        """Return the frame as rows of text."""
+        cells: dict[int, dict[int, str]] = {}
+        for x, line, text in _PIECE.findall(self.app.export_screenshot()):
+            row = cells.setdefault(int(line), {})
+            for place, character in enumerate(html.unescape(text).replace("\xa0", " ").rstrip("\n")):
+                row[round(float(x) / _CELL) + place] = character
+        width, height = self.app.size
+        return ["".join(cells.get(y, {}).get(x, " ") for x in range(width)).rstrip() for y in range(height)]
+
+    @property
+    def frame(self) -> str:
+        """The frame as one text."""
+        return "\n".join(self.rows())
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for a condition."""
+        end = time.monotonic() + PATIENCE_S
+        while not condition():
+            assert time.monotonic() < end, f"waited in vain at\n{self.frame}"
+            await self._pilot.pause(0.05)
+
+    async def sees(self, *texts: str) -> str:
+        """Wait until all texts are on the screen; return the frame."""
+        await self.until(lambda: all(text in self.frame for text in texts))
+        return self.frame
+
+    async def misses(self, text: str) -> str:
+        """Wait until a text is gone from the screen; return the frame."""
+        await self.until(lambda: text not in self.frame)
+        return self.frame
+
+
+def walk(body: Body, size: tuple[int, int] = SMALL, *, ascii_only: bool = False) -> None:
+    """Open the wizard and walk."""
+
+    async def go() -> None:
+        app = WizardApp(ascii_only=ascii_only)
+        async with app.run_test(size=size, notifications=True) as pilot:
+            await body(Walker(app, pilot))
+
+    asyncio.run(go())

@@ -1,0 +1,179 @@
+"""The wizard as a Textual program: it shows screens, passes on what they ask for, and dies with its terminal."""
+
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from textual import on
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.filter import LineFilter
+from textual.screen import Screen
+from textual.theme import Theme
+
+from trainer.errors import AppError
+from trainer.run.folder import RunFolder
+from trainer.text import printable
+from tui.glyphs import GlyphFilter, ascii_only, console_font
+from tui.keys import KEYS, Key, bindings, key_name, read_keymap
+from tui.messages import LogWanted, RunChosen
+from tui.screens.base import WizardScreen
+from tui.screens.home import HomeScreen
+from tui.widgets.dialogs import Trouble
+
+THEME = Theme(
+    name="hypernet",
+    primary="#87afd7",
+    secondary="#87afd7",
+    accent="#87afd7",
+    foreground="#d0d0d0",
+    background="#121212",
+    surface="#1c1c1c",
+    panel="#303030",
+    boost="#3a3a3a",
+    warning="#d7af5f",
+    error="#d75f5f",
+    success="#87af5f",
+)
+"""All of these are in the palette of 256 colours, which is what SSH usually leaves."""
+
+
+class WizardApp(App[None], inherit_bindings=False):
+    """The wizard.
+
+    Args:
+        ascii_only: Send nothing but ASCII to the terminal.
+        keymap_file: The user's own keys; `keys.toml` in the configuration folder when left out.
+    """
+
+    TITLE = "Hypernet Wizard"
+    CSS_PATH = "theme.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *bindings("app.help", "app.commands", "app.leave"),
+        Binding("ctrl+c", "say_how_to_leave", show=False),
+    ]
+    ENABLE_COMMAND_PALETTE = True
+    COMMAND_PALETTE_BINDING = "ctrl+p"
+
+    def __init__(self, *, ascii_only: bool = False, keymap_file: Path | None = None) -> None:
+        # With NO_COLOR Textual's own colours would turn to greys; this leaves plain attributes.
+        super().__init__(ansi_color=True if os.environ.get("NO_COLOR") else None)
+        self.animation_level = "none"
+        self.register_theme(THEME)
+        self.theme = THEME.name
+        self.is_ascii_only = ascii_only
+        self._keymap_file = keymap_file
+        self._seen: RunFolder | None = None
+        self._glyphs = _glyph_filter(ascii_only)
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Add the replacement of what the terminal can't draw."""
+        return [*super().get_line_filters(), *([self._glyphs] if self._glyphs else [])]
+
+    def get_key_display(self, binding: Binding) -> str:
+        """Write keys as people do."""
+        return key_name(binding.key)
+
+    def on_mount(self) -> None:
+        """Show Home."""
+        self.push_screen(HomeScreen())
+        try:
+            self.set_keymap(read_keymap(self._keymap_file or _keymap_path()))
+        except AppError as error:
+            self.push_screen(Trouble(error))
+
+    @on(RunChosen)
+    def show_run(self, message: RunChosen) -> None:
+        """Show a run."""
+        from tui.screens.train import TrainScreen
+
+        self._seen = message.folder
+        self.push_screen(TrainScreen(message.folder, plain=self.is_ascii_only or self.no_color))
+
+    @on(LogWanted)
+    def show_log(self, message: LogWanted) -> None:
+        """Show a run's log."""
+        from tui.screens.log import LogScreen
+
+        self.push_screen(LogScreen(message.feed))
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """Give every action of the screen and of the app, with why it can't be done where that is so."""
+        for key, names in self._actions(screen):
+            reason = screen.why_not(key.action) if isinstance(screen, WizardScreen) else ""
+            says = f"Not now: {reason}" if reason else key.tooltip
+            yield SystemCommand(f"{key.description}  ({names})", says, self._doer(screen, key))
+
+    def _actions(self, screen: Screen[Any]) -> Iterable[tuple[Key, str]]:
+        """Give each action that the screen has, with the names of its keys, in the order of `KEYS`."""
+        active: dict[str, list[str]] = {}
+        for pressed, binding in screen.active_bindings.items():
+            active.setdefault(str(binding.binding.id), []).append(key_name(pressed))
+        for key in KEYS:
+            if key.id in active and key.id != "app.commands":
+                yield key, " ".join(active[key.id])
+
+    def _doer(self, screen: Screen[Any], key: Key) -> Callable[[], Awaitable[bool]]:
+        async def do() -> bool:
+            return await self.run_action(key.action, self if key.id.startswith("app.") else screen)
+
+        return do
+
+    def action_help(self) -> None:
+        """Explain the screen and its keys."""
+        from tui.screens.help import HelpScreen
+
+        if isinstance(self.screen, WizardScreen):
+            keys = [(names, key.description, key.tooltip) for key, names in self._actions(self.screen)]
+            self.push_screen(HelpScreen(self.screen.PURPOSE, keys))
+
+    def action_commands(self) -> None:
+        """Search all actions."""
+        self.action_command_palette()
+
+    def action_say_how_to_leave(self) -> None:
+        """Say what Ctrl+C no longer does."""
+        self.notify("Ctrl+Q leaves the wizard; runs go on.", markup=False)
+
+    def action_leave(self) -> None:
+        """Leave; runs go on."""
+        self.exit()
+
+    @property
+    def goodbye(self) -> str:
+        """What to print when the wizard has closed; empty when nothing runs."""
+        from trainer.run.status import read_status
+
+        if self._seen is None or not read_status(self._seen).is_live:
+            return ""
+        return f"The run goes on; `hypernet attach {printable(self._seen.title)}` or the wizard come back to it."
+
+
+def _glyph_filter(all_ascii: bool) -> GlyphFilter | None:
+    if all_ascii:
+        return GlyphFilter(ascii_only)
+    return GlyphFilter(console_font) if os.environ.get("TERM") == "linux" else None
+
+
+def _keymap_path() -> Path:
+    from platformdirs import user_config_path
+
+    return user_config_path("hypernet-wizard") / "keys.toml"
+
+
+def run(ascii_only: bool = False) -> int:
+    """Open the wizard on this terminal; return the exit code.
+
+    Args:
+        ascii_only: Send nothing but ASCII to the terminal.
+    """
+    # Started under nohup the wizard would outlive its terminal and spin.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    app = WizardApp(ascii_only=ascii_only)
+    app.run()
+    if app.return_code == 0 and app.goodbye:
+        print(app.goodbye, file=sys.stdout)
+    return app.return_code or 0

@@ -1,0 +1,140 @@
+"""One run as a screen follows it: read piece by piece outside the interface, then looked at as one frozen value."""
+
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from trainer.devices import Gauges
+from trainer.run.events import EventReader
+from trainer.run.folder import RunFolder
+from trainer.run.identity import Identity
+from trainer.run.lock import is_held, owner
+from trainer.run.state import RunState, replay
+from trainer.run.status import Status, judge
+
+SLICE_BYTES = 1 << 18
+"""About two thousand events: read and replayed in some hundredths of a second."""
+
+Read = Callable[..., Gauges]
+
+
+@dataclass(frozen=True)
+class RunView:
+    """Everything a screen shows of a run, at one moment."""
+
+    state: RunState = field(default_factory=RunState)
+    status: Status = Status.STARTING
+    gauges: Gauges | None = None
+    """Readings of this machine; None where the run isn't live here."""
+    read_share: float = 0.0
+    """How much of the log was read, 0 to 1."""
+    learning_rate: str = ""
+    """The learning rate as it was set: a rate, or rates with the steps where they end."""
+    preview_prompt: str = ""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the whole log was read."""
+        return self.read_share >= 1.0
+
+
+class RunFeed:
+    """Follows a run's log. `advance` belongs into a thread; `view` may be taken by any thread at any time.
+
+    Args:
+        folder: The run.
+        read_gauges: Takes readings; `trainer.devices.read_gauges` when left out.
+    """
+
+    def __init__(self, folder: RunFolder, read_gauges: Read | None = None) -> None:
+        self.folder = folder
+        self.view = RunView()
+        self._reader = EventReader(folder.events_file)
+        self._read_gauges = read_gauges
+        self._slice_bytes = SLICE_BYTES
+        self._settings: dict[str, Any] | None = None
+
+    def advance(self, cancelled: Callable[[], bool] = lambda: False) -> None:
+        """Read all that was appended, then look at lock and gauges; `view` is renewed after each slice.
+
+        Raises:
+            OSError: the log is there but can't be read.
+        """
+        if self._settings is None:
+            self._settings = self._read_settings()
+        # The lock first: a worker that ends in between writes its last event before it lets go.
+        held = is_held(self.folder)
+        while not cancelled() and self._read_slice():
+            pass
+        state = self.view.state
+        if cancelled():
+            return
+        status = judge(self.folder, state, held)
+        current: dict[str, Any] = {**self._current_settings(state)}
+        self.view = replace(
+            self.view,
+            status=status,
+            gauges=self._gauges() if status.is_live else None,
+            read_share=1.0,
+            **current,
+        )
+
+    def _read_slice(self) -> bool:
+        """Read and replay one slice; return whether there may be more."""
+        size = self.folder.events_file.stat().st_size if self.folder.events_file.exists() else 0
+        before = self._reader.offset
+        events = self._reader.new(self._slice_bytes)
+        if self._reader.offset == before:
+            is_long_line = size - before >= self._slice_bytes
+            self._slice_bytes *= 2 if is_long_line else 1
+            return is_long_line
+        state = replay(events, self.view.state)
+        if state.steps_total is None and (steps := self._setting("training", "steps")) is not None:
+            state = replace(state, steps_total=int(steps))
+        share = 1.0 if self.view.is_whole else min(0.99, self._reader.offset / max(1, size))
+        self.view = replace(self.view, state=state, read_share=share)
+        return self._reader.offset < size
+
+    def _gauges(self) -> Gauges | None:
+        holder = owner(self.folder)
+        if holder is not None and not holder.is_here:
+            return None
+        if self._read_gauges is None:
+            from trainer.devices import read_gauges
+
+            self._read_gauges = read_gauges
+        return self._read_gauges(_processes_of(holder), self.folder.path)
+
+    def _current_settings(self, state: RunState) -> dict[str, str]:
+        """Return what can be edited as it stands: the last change of each, else what run.toml says."""
+        current = {
+            "learning_rate": str(self._setting("optimizer", "learning_rate") or ""),
+            "preview_prompt": str(self._setting("preview", "prompt") or ""),
+        }
+        for event in state.log:
+            if event["kind"] == "changed" and event.get("what") in current:
+                current[event["what"]] = str(event.get("value", ""))
+        return current
+
+    def _setting(self, section: str, name: str) -> Any:
+        part = (self._settings or {}).get(section)
+        return part.get(name) if isinstance(part, dict) else None
+
+    def _read_settings(self) -> dict[str, Any]:
+        try:
+            return tomllib.loads(self.folder.config_file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):  # a run without settings can be followed all the same
+            return {}
+
+
+def _processes_of(holder: Identity | None) -> tuple[int, ...]:
+    """Return the worker's pid and its children's, which may hold VRAM too."""
+    if holder is None or not holder.is_alive:
+        return ()
+    import psutil  # type: ignore[import-untyped]
+
+    try:
+        return holder.pid, *(child.pid for child in psutil.Process(holder.pid).children(recursive=True))
+    except psutil.Error:  # it ended just now
+        return ()

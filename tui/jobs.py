@@ -1,0 +1,85 @@
+"""Starting what outlives the wizard; each function blocks and belongs into a thread."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from trainer.errors import AppError
+from trainer.run.folder import RunFolder
+
+_SLICE_S = 0.4
+"""A thread holds the wizard's end up, so it waits in slices."""
+
+
+def start_demo(say: Callable[[str], None]) -> RunFolder:
+    """Prepare the demo project and start training it.
+
+    Raises:
+        AppError: it can't be prepared or started.
+    """
+    from trainer.demo.job import prepare_demo
+    from trainer.start import start_run
+
+    project = prepare_demo(say)
+    say("Starting the training")
+    return start_run(project, project.settings())
+
+
+def start_training(root: Path) -> RunFolder:
+    """Start training a project with its settings.
+
+    Raises:
+        AppError: it can't be started.
+    """
+    from trainer.project import open_project
+    from trainer.start import start_run
+
+    project = open_project(root)
+    return start_run(project, project.settings())
+
+
+def training_question(root: Path) -> str:
+    """Return what is about to be trained, in plain words, with what to beware of.
+
+    Raises:
+        AppError: the project's settings are unusable.
+    """
+    from trainer.project import open_project
+    from trainer.run.launch import logout_warning
+
+    project = open_project(root)
+    config = project.settings()
+    facts = (
+        f"{config.training.steps:,} steps of {config.training.batch_size} pictures at {config.data.size} px, "
+        f"learning rate {config.optimizer.learning_rate}, a checkpoint every {config.save.every} steps."
+    )
+    return "\n".join([facts, *filter(None, [*config.warnings(), logout_warning()])])
+
+
+def resume(folder: RunFolder) -> RunFolder:
+    """Start a worker on a run that ended before its last step.
+
+    Raises:
+        AppError: it can't be started.
+    """
+    from trainer.run.launch import start_worker
+
+    start_worker(folder)
+    return folder
+
+
+def watch_start(folder: RunFolder, cancelled: Callable[[], bool]) -> None:
+    """Wait until the worker just started has begun, or told by an event why it can't.
+
+    Raises:
+        AppError: it ended without a word.
+    """
+    from trainer.run.launch import wait_for_start
+
+    while not cancelled():
+        try:
+            wait_for_start(folder, _SLICE_S)
+        except AppError as error:
+            if error.title == "Worker silent":
+                continue
+            raise
+        return

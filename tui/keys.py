@@ -1,0 +1,110 @@
+"""Every key of the wizard: the action's id, what it is called and what it does; users may give it another key.
+
+Ids read SCREEN.ACTION. `keys.toml` in the configuration folder maps ids to keys, e.g. `"train.pause" = "f5"`.
+"""
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from textual.binding import Binding, BindingType
+
+from trainer.errors import AppError
+from trainer.text import nearest, printable
+
+
+@dataclass(frozen=True)
+class Key:
+    """One action and the keys that do it."""
+
+    id: str
+    keys: str
+    """Textual's names, separated by commas; the first one is shown."""
+    description: str
+    """What the last line of a screen says."""
+    tooltip: str
+    """What help and the palette say."""
+
+    @property
+    def action(self) -> str:
+        """The part of the id that names the method `action_*`."""
+        return self.id.rpartition(".")[2].replace("-", "_")
+
+
+KEYS = (
+    Key("app.help", "f1,question_mark", "help", "Say what this screen is for and what its keys do"),
+    Key("app.commands", "ctrl+p", "commands", "Search all that can be done here by name"),
+    Key("app.leave", "ctrl+q,q", "leave", "Leave the wizard; runs go on without it"),
+    Key("home.open", "enter", "open", "Attach to the run, or open the newest run of the project"),
+    Key("home.train", "t", "train", "Start training the project with its settings (asks first)"),
+    Key("home.demo", "d", "demo", "Train a small network on the embedded demo model, as a first try"),
+    Key("home.filter", "slash", "find", "Show only names that hold what you type; Esc shows all again"),
+    Key("train.pause", "p", "pause", "Pause after the present step, keeping all loaded; again to go on"),
+    Key("train.save", "s", "save", "Save a checkpoint now"),
+    Key("train.preview", "v", "preview", "Draw a preview now"),
+    Key("train.edit", "e", "edit", "Change the learning rate or the preview prompt while it runs"),
+    Key("train.stop", "x", "stop", "Save and stop the run (asks first); r goes on later"),
+    Key("train.resume", "r", "resume", "Go on with a run that stopped, failed or was lost"),
+    Key("train.log", "l", "log", "Read the whole story of the run and what its worker printed"),
+    Key("train.earlier", "left", "earlier preview", "Look at the preview before this one"),
+    Key("train.later", "right", "later preview", "Look at the next preview; after the last the newest follows"),
+    Key("train.freeze", "space", "freeze", "Freeze the display or let it go on; the run is not touched"),
+    Key("train.back", "escape", "back", "Back to the projects; the run goes on"),
+    Key("log.worker", "w", "worker's output", "Change between the run's story and what its worker printed"),
+    Key("log.back", "escape,l", "back", "Back to the run"),
+    Key("dialog.yes", "y", "yes", "Do it"),
+    Key("dialog.no", "n,escape", "no", "Leave everything as it is"),
+    Key("dialog.close", "escape,enter", "close", "Close this"),
+    Key("dialog.cancel", "escape", "cancel", "Close without changing anything"),
+)
+"""All actions, in the order of help and palette."""
+
+_BY_ID = {key.id: key for key in KEYS}
+_NAMES = {
+    "question_mark": "?", "slash": "/", "escape": "Esc", "enter": "Enter", "space": "Space",
+    "left": "Left", "right": "Right", "up": "Up", "down": "Down", "tab": "Tab", "delete": "Delete",
+}  # fmt: skip
+
+
+def bindings(*ids: str) -> list[BindingType]:
+    """Return the bindings of actions."""
+    return [_binding(_BY_ID[id_]) for id_ in ids]
+
+
+def _binding(key: Key) -> Binding:
+    return Binding(key.keys, key.action, key.description, show=False, tooltip=key.tooltip, id=key.id)
+
+
+def key_of(id_: str) -> Key:
+    """Return the action with an id."""
+    return _BY_ID[id_]
+
+
+def key_name(key: str) -> str:
+    """Return a key as people write it: "Ctrl+Q", "F1", "/"."""
+    *modifiers, plain = key.split("+")
+    name = _NAMES.get(plain, plain.upper() if modifiers or (plain[0] == "f" and plain[1:].isdigit()) else plain)
+    return "+".join([*(modifier.capitalize() for modifier in modifiers), name])
+
+
+def read_keymap(path: Path) -> dict[str, str]:
+    """Return the user's own keys by action id; none when there is no file.
+
+    Raises:
+        AppError: the file is no TOML, or names an action that there isn't.
+    """
+    try:
+        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise AppError("Unusable keys", f"{printable(path)}: {printable(error)}.", "The usual keys are used.") from None
+    for id_, keys in tree.items():
+        if id_ not in _BY_ID or not isinstance(keys, str):
+            raise AppError(
+                "Unusable keys",
+                f'{printable(path)}: there is no action "{printable(id_, 60)}" with a text for its keys.'
+                f"{nearest(id_, _BY_ID)}",
+                'Lines read "train.pause" = "f5". The usual keys are used.',
+            )
+    return dict(tree)

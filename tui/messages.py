@@ -1,0 +1,62 @@
+"""What threads tell screens, and screens the app; screens know neither it nor each other."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from textual.message import Message
+
+from trainer.run.folder import RunFolder
+from tui.feed import RunFeed
+
+
+class Renewed(Message):
+    """Fresh data lie where the screen keeps them; only the newest such message counts, so it carries none."""
+
+    def can_replace(self, message: Message) -> bool:
+        """Let a later message stand for this one."""
+        return isinstance(message, Renewed)
+
+
+@dataclass
+class RunChosen(Message):
+    """The user wants to see a run."""
+
+    folder: RunFolder
+
+
+@dataclass
+class LogWanted(Message):
+    """The user wants to read the whole log of a run."""
+
+    feed: RunFeed
+
+
+@dataclass
+class StartTold(Message):
+    """Something that is being started has a line of progress."""
+
+    text: str
+
+
+@dataclass
+class Started(Message):
+    """A run's worker was started."""
+
+    folder: RunFolder
+
+
+@dataclass
+class QuestionReady(Message):
+    """What the user should agree to before a project is trained."""
+
+    root: Path
+    name: str
+    text: str
+
+
+@dataclass
+class CommandSent(Message):
+    """A command lies where the worker looks between steps."""
+
+    id: str
+    command: str

@@ -1,0 +1,83 @@
+"""What all screens share: a purpose, keys that say why they can't act, and work outside the interface."""
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
+from textual import events
+from textual.screen import Screen
+from textual.worker import Worker, WorkerState
+
+from trainer.errors import AppError
+from tui.keys import key_name, key_of
+from tui.problems import reported
+from tui.widgets.dialogs import Trouble
+from tui.widgets.keyline import Hint, KeyLine
+
+
+class WizardScreen(Screen[None]):
+    """A screen of the wizard."""
+
+    PURPOSE: ClassVar[str] = ""
+    """What the screen is for, in a sentence or two; the help begins with it."""
+    FOOTER: ClassVar[tuple[str, ...]] = ()
+    """Ids of the actions in the last line."""
+
+    def why_not(self, action: str) -> str:
+        """Return why an action can't be done now; empty when it can."""
+        return ""
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Grey what can't be done now."""
+        return None if self.why_not(action) else True
+
+    def footer(self) -> Sequence[str]:
+        """Return the ids of the actions that the last line shows, six at most."""
+        return self.FOOTER
+
+    def name_of(self, id_: str) -> str:
+        """Return what the last line calls an action at present."""
+        return key_of(id_).description
+
+    def draw_keys(self) -> None:
+        """Show in the last line which keys there are and which can act."""
+        keys = {active.binding.id: key for key, active in reversed(self.active_bindings.items())}
+        self.query_one(KeyLine).show(
+            [
+                Hint(
+                    key_name(keys[id_]),
+                    self.name_of(id_),
+                    f"{'app' if id_.startswith('app.') else 'screen'}.{key_of(id_).action}",
+                    not self.why_not(key_of(id_).action),
+                )
+                for id_ in self.footer()
+                if id_ in keys
+            ]
+        )
+
+    def on_key(self, event: events.Key) -> None:
+        """Say why a key does nothing."""
+        for binding in self._bindings.key_to_bindings.get(event.key, ()):
+            reason = self.why_not(binding.action)
+            if reason:
+                event.stop()
+                self.notify(reason, title=f"{binding.description}: not now", severity="warning", markup=False)
+
+    def is_busy(self, group: str) -> bool:
+        """Tell whether work of a group goes on."""
+        return any(worker.group == group and not worker.is_finished for worker in self.workers)
+
+    def in_background(self, work: Callable[[], object], description: str, group: str) -> Worker[object]:
+        """Run a function in a thread; what a user can mend becomes a dialog, anything else a report."""
+        return self.run_worker(
+            work, name=description, description=description, group=group, thread=True, exit_on_error=False
+        )
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """Tell of work that failed."""
+        if event.state is WorkerState.ERROR and event.worker.error is not None:
+            error = event.worker.error
+            self.show_trouble(error if isinstance(error, AppError) else reported(error))
+
+    def show_trouble(self, error: AppError) -> None:
+        """Show a dialog that says what is wrong."""
+        self.app.push_screen(Trouble(error))

@@ -1,0 +1,251 @@
+"""Home: what runs, what there is, and what comes next."""
+
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from textual import on
+from textual.app import ComposeResult
+from textual.content import Content
+from textual.widgets import Input, OptionList, Static
+from textual.worker import Worker, WorkerState, get_current_worker
+
+from trainer.run.folder import RunFolder
+from trainer.run.status import Glance
+from trainer.text import printable
+from tui import jobs
+from tui.gauges import machine_line
+from tui.keys import bindings
+from tui.messages import QuestionReady, Renewed, RunChosen, Started, StartTold
+from tui.screens.base import WizardScreen
+from tui.widgets.dialogs import Confirm
+from tui.widgets.keyline import KeyLine
+from tui.widgets.rows import RowList
+
+if TYPE_CHECKING:
+    from trainer.devices import Gauges
+    from tui.overview import Overview, ProjectLook, Surveyor
+
+SURVEY_S = 2.0
+WELCOME = """\
+Welcome. A hypernetwork teaches Stable Diffusion a style or a subject from a few dozen pictures.
+
+Press d for the demo: it trains a small network on an embedded model, on this very machine, and shows what a run \
+looks like. It needs neither a GPU nor a download.
+
+Your own pictures begin on the command line:
+  hypernet new NAME --pictures FOLDER --model FILE"""
+
+
+class HomeScreen(WizardScreen):
+    """Lists live runs, projects and earlier runs."""
+
+    CSS_PATH = "home.tcss"
+    PURPOSE = "All projects and runs, and what comes next for each. Runs go on whether or not anybody watches them."
+    BINDINGS = bindings("home.open", "home.train", "home.demo", "home.filter")
+    AUTO_FOCUS = ""
+    FOOTER = ("home.open", "home.train", "home.demo", "home.filter", "app.help", "app.leave")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._surveyor: Surveyor | None = None
+        self._overview: Overview | None = None
+        self._gauges: Gauges | None = None
+        self._host = printable(socket.gethostname(), 40)
+        self._starting = ""
+
+    def compose(self) -> ComposeResult:
+        """Lay out list, detail and machine."""
+        yield Static("Hypernet Wizard", id="title")
+        yield Input(placeholder="part of a name; Enter goes to the list, Esc shows all", id="filter")
+        yield Static(Content("Looking for projects and runs…"), id="welcome")
+        yield RowList(id="list")
+        yield Static(id="detail")
+        yield Static(Content(self._host), id="machine")
+        yield KeyLine(id="keys")
+
+    def on_mount(self) -> None:
+        """Look at everything every two seconds."""
+        self.set_interval(SURVEY_S, self._look)
+
+    def on_screen_resume(self) -> None:
+        """Look at once, also when a run's screen was left."""
+        self._look()
+
+    def on_resize(self) -> None:
+        """Fit the columns."""
+        self.call_after_refresh(self._draw)
+
+    def _look(self) -> None:
+        if self.is_current and not self.is_busy("survey"):
+            self.in_background(self._survey, "looking at projects and runs", "survey")
+
+    def _survey(self) -> None:
+        from trainer.devices import read_gauges
+        from tui.overview import Surveyor
+
+        if self._surveyor is None:
+            self._surveyor = Surveyor()
+        self._overview = self._surveyor.survey()
+        self.post_message(Renewed())
+        self._gauges = read_gauges()
+        self.post_message(Renewed())
+
+    @on(Renewed)
+    def _draw(self) -> None:
+        overview = self._overview
+        if overview is None:
+            return
+        from tui.home_rows import rows_of
+
+        is_empty = not (overview.projects or overview.live or overview.earlier)
+        welcome, rows = self.query_one("#welcome", Static), self.query_one("#list", RowList)
+        if is_empty:
+            welcome.update(Content(WELCOME))
+        welcome.display, rows.display = is_empty, not is_empty
+        if self.focused is None and not is_empty:
+            rows.focus()
+        rows.show_rows(rows_of(overview, rows.row_width, self.query_one("#filter", Input).value))
+        self.query_one("#machine", Static).update(Content(machine_line(self._host, self._gauges)))
+        self._draw_detail()
+
+    @on(OptionList.OptionHighlighted)
+    def _draw_detail(self) -> None:
+        self.query_one("#detail", Static).update(Content(self._starting or self._detail()))
+        self.draw_keys()
+
+    def _detail(self) -> str:
+        look, run = self._project(), self._run()
+        if look is not None:
+            return f"Next: {look.next}{':  ' + look.command if look.command else '.'}\n{printable(look.root)}"
+        return f"Enter opens {printable(run.title)}\n{printable(run.path)}" if run else ""
+
+    def _project(self) -> "ProjectLook | None":
+        chosen = self.query_one("#list", RowList).chosen or ""
+        looks = self._overview.projects if self._overview else ()
+        return next((look for look in looks if chosen == f"project:{look.root}"), None)
+
+    def _run(self) -> RunFolder | None:
+        kind, _, path = (self.query_one("#list", RowList).chosen or "").partition(":")
+        if kind == "project":
+            look = self._project()
+            return look.newest if look else None
+        return RunFolder(Path(path)) if path else None
+
+    def why_not(self, action: str) -> str:
+        """Return why an action can't be done now."""
+        if action in ("demo", "train") and self.is_busy("start"):
+            return "Something is being started already."
+        if action == "open" and self._run() is None:
+            return "This project has no run yet." if self._project() else "There is nothing to open yet."
+        if action == "train":
+            return self._why_not_train()
+        if action == "filter" and not self.query_one("#list").display:
+            return "There is nothing to search yet."
+        return ""
+
+    def _why_not_train(self) -> str:
+        look = self._project()
+        if look is None:
+            return "Choose a project first."
+        if look.state == "running":
+            return "It is being trained already; Enter attaches to the run."
+        first = f"{look.next} ({look.command})" if look.command else look.next
+        return "" if look.can_train else f"It is not ready for training. First {first}."
+
+    @on(OptionList.OptionSelected)
+    def action_open(self) -> None:
+        """Open the run of the chosen row, or of the row that was clicked."""
+        run = self._run()
+        if run is not None:
+            self.post_message(RunChosen(run))
+
+    @on(Input.Changed, "#filter")
+    def show_matching(self) -> None:
+        """Show what matches so far."""
+        self._draw()
+
+    @on(Input.Submitted, "#filter")
+    def go_to_list(self) -> None:
+        """Go on to the list."""
+        self.query_one("#list").focus()
+
+    def key_escape(self) -> None:
+        """Drop the filter."""
+        filter_ = self.query_one("#filter", Input)
+        filter_.value, filter_.display = "", False
+        self.query_one("#list").focus()
+
+    def action_filter(self) -> None:
+        """Begin to filter."""
+        filter_ = self.query_one("#filter", Input)
+        filter_.display = True
+        filter_.focus()
+
+    def action_demo(self) -> None:
+        """Start the demo, or open it when it runs."""
+        live = self._overview.live if self._overview else ()
+        demo = next((look for look in live if _is_demo(look)), None)
+        if demo is not None:
+            self.post_message(RunChosen(demo.folder))
+            return
+        self._start("Preparing the demo…", lambda: jobs.start_demo(lambda line: self._say(line)))
+
+    def action_train(self) -> None:
+        """Ask whether the chosen project should be trained."""
+        look = self._project()
+        if look is not None:
+            root, name = look.root, look.name
+            self.in_background(
+                lambda: self.post_message(QuestionReady(root, name, jobs.training_question(root))),
+                "reading the project's settings",
+                "ask",
+            )
+
+    @on(QuestionReady)
+    def ask(self, message: QuestionReady) -> None:
+        """Show the question, and start training on yes."""
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self._start(f"Starting to train {message.name}…", lambda: jobs.start_training(message.root))
+
+        self.app.push_screen(Confirm(f"Train {message.name}?", message.text, "Train"), answered)
+
+    def _start(self, text: str, begin: Callable[[], RunFolder]) -> None:
+        def work() -> None:
+            worker = get_current_worker()
+            folder = begin()
+            self.post_message(Started(folder))
+            jobs.watch_start(folder, lambda: worker.is_cancelled)
+
+        self._starting = text
+        self.in_background(work, text, "start")
+        self._draw_detail()
+
+    def _say(self, line: str) -> None:
+        self.post_message(StartTold(printable(line)))
+
+    @on(StartTold)
+    def show_progress(self, message: StartTold) -> None:
+        """Show how far the start is."""
+        self._starting = f"{message.text}…"
+        self._draw_detail()
+
+    @on(Started)
+    def open_started(self, message: Started) -> None:
+        """Go to the run that was just started."""
+        self.post_message(RunChosen(message.folder))
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """Forget what was being started; the base class, called as well, tells of work that failed."""
+        if event.worker.group == "start" and event.state not in (WorkerState.PENDING, WorkerState.RUNNING):
+            self._starting = ""
+            self._draw_detail()
+
+
+def _is_demo(look: Glance) -> bool:
+    from trainer.demo.job import NAME
+
+    return look.folder.project_root.name == NAME

@@ -1,0 +1,261 @@
+"""Train: a run, live or past, as it is told by its events."""
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.content import Content
+from textual.widgets import Static
+from textual.worker import get_current_worker
+
+from trainer.run.folder import RunFolder
+from trainer.run.status import Status
+from trainer.text import printable
+from tui import jobs
+from tui.feed import Read, RunFeed, RunView
+from tui.gauges import gauge_lines, gpu_of
+from tui.keys import bindings
+from tui.messages import CommandSent, LogWanted, Renewed
+from tui.screens.base import WizardScreen
+from tui.screens.train_edit import edit_fields
+from tui.train_text import figures_text, head_text, notice_text, tail_lines
+from tui.widgets.curve import LossCurve
+from tui.widgets.dialogs import Confirm, Edit
+from tui.widgets.keyline import KeyLine
+from tui.widgets.preview_pane import PreviewPane
+from tui.words import status_word
+
+REDRAW_S = 1.0
+_LIVE_KEYS = ("train.pause", "train.save", "train.preview", "train.edit", "train.stop", "app.leave")
+_ENDED_KEYS = ("train.resume", "train.log", "train.back", "app.help", "app.leave")
+
+
+class TrainScreen(WizardScreen):
+    """Follows one run; leaving it never stops the run.
+
+    Args:
+        folder: The run.
+        read_gauges: Takes readings of the machine; the real ones when left out.
+        plain: Draw pictures with characters only.
+    """
+
+    CSS_PATH = "train.tcss"
+    PURPOSE = (
+        "How a run goes: the loss should fall and level off, and the previews should grow towards your pictures. "
+        "The run is a process of its own; it goes on when you leave."
+    )
+    BINDINGS = bindings(
+        "train.pause", "train.save", "train.preview", "train.edit", "train.stop", "train.resume", "train.log",
+        "train.earlier", "train.later", "train.freeze", "train.back",
+    )  # fmt: skip
+
+    def __init__(self, folder: RunFolder, read_gauges: Read | None = None, *, plain: bool = False) -> None:
+        super().__init__()
+        self.feed = RunFeed(folder, read_gauges)
+        self.HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]
+        self._plain = plain
+        self._view = RunView()
+        self._frozen = False
+        self._waiting: dict[str, str] = {}
+
+    def compose(self) -> ComposeResult:
+        """Lay out head, plot, picture, gauges, log and keys."""
+        yield Static(id="head")
+        yield Static(id="notice")
+        with Horizontal(id="middle"):
+            yield LossCurve(id="curve")
+            yield PreviewPane(self.feed.folder, plain=self._plain, id="preview")
+        yield Static(id="figures")
+        yield Static(id="gauges")
+        yield Static(id="tail")
+        yield KeyLine(id="keys")
+
+    def on_mount(self) -> None:
+        """Begin to follow."""
+        self.set_interval(REDRAW_S, self._tick)
+        self._tick()
+        self._draw()
+
+    def on_screen_resume(self) -> None:
+        """Catch up after a dialog or the log."""
+        self._draw()
+
+    def on_resize(self) -> None:
+        """Fit the lines."""
+        self.call_after_refresh(self._draw)
+
+    @property
+    def _pane(self) -> PreviewPane:
+        return self.query_one("#preview", PreviewPane)
+
+    def _tick(self) -> None:
+        if not self.is_busy("follow"):
+            self.in_background(self._advance, "reading the run's log", "follow")
+        if not self._view.is_whole:
+            self._draw()
+
+    def _advance(self) -> None:
+        worker = get_current_worker()
+        self.feed.advance(lambda: worker.is_cancelled)
+        self.post_message(Renewed())
+
+    @on(Renewed)
+    def _draw(self) -> None:
+        if not self._frozen:
+            self._view = self.feed.view
+        if not self.is_current:
+            return
+        view, width = self._view, max(20, self.size.width - 4)
+        self._forget_acknowledged()
+        self._say("head", head_text(self.feed.folder, view, width, self._frozen))
+        self._say("notice", notice_text(self.feed.folder, view, self._waiting))
+        self._say("figures", "\n".join(figures_text(view)))
+        self.query_one("#curve", LossCurve).show(view.state)
+        self._draw_gauges(width)
+        tail = self.query_one("#tail", Static)
+        tail.update(Content("\n".join(tail_lines(self.feed.folder, view.state, max(1, tail.size.height), width))))
+        self._pane.show(view.state.previews)
+        self.draw_keys()
+
+    def _say(self, id_: str, text: str) -> None:
+        line = self.query_one(f"#{id_}", Static)
+        line.display = bool(text)
+        line.update(Content(text))
+
+    def _draw_gauges(self, width: int) -> None:
+        gauges, worker = self._view.gauges, self._view.state.worker
+        if gauges is None:
+            there = printable(worker.host, 60) if worker is not None and self._view.status.is_live else ""
+            self._say("gauges", f"The run is on {there}; its gauges can't be read here." if there else "")
+            return
+        gpu = gpu_of(gauges, worker.device if worker else "")
+        self._say("gauges", "\n".join(gauge_lines(gauges, gpu, width)))
+
+    def _forget_acknowledged(self) -> None:
+        if self._waiting:
+            taken = {event.get("id") for event in self._view.state.log[-50:] if event["kind"] == "ack"}
+            self._waiting = {id_: name for id_, name in self._waiting.items() if id_ not in taken}
+
+    def footer(self) -> tuple[str, ...]:
+        """Return other keys for a run that has ended."""
+        return _LIVE_KEYS if self._view.status.is_live or not self._view.is_whole else _ENDED_KEYS
+
+    def name_of(self, id_: str) -> str:
+        """Return what the last line calls an action at present."""
+        status = self._view.status
+        if id_ == "train.pause" and status is Status.PAUSED:
+            return "go on"
+        if id_ == "app.leave" and status.is_live:
+            return "leave (the run goes on)"
+        return super().name_of(id_)
+
+    def why_not(self, action: str) -> str:
+        """Return why an action can't be done now."""
+        status, previews = self._view.status, self._view.state.previews
+        if action in ("pause", "save", "preview", "edit") and status not in (Status.RUNNING, Status.PAUSED):
+            return _not_training(status)
+        if action == "stop" and (not status.is_live or status is Status.STOPPING):
+            return _not_training(status)
+        if action == "resume":
+            return self._why_not_resume(status)
+        if action in ("earlier", "later") and len(previews) < 2:
+            return "There is no other preview yet."
+        if action == "later" and self._pane.is_newest:
+            return "This is the newest preview."
+        if action == "earlier" and self._pane.is_first:
+            return "This is the first preview."
+        return ""
+
+    def _why_not_resume(self, status: Status) -> str:
+        if status is Status.PAUSED:
+            return "It is paused: p lets it go on."
+        if status is Status.FINISHED:
+            return "It has made all its steps."
+        if self.is_busy("start"):
+            return "It is being started already."
+        return "" if status.can_resume else "It runs already."
+
+    def action_pause(self) -> None:
+        """Pause, or go on."""
+        self._send("resume" if self._view.status is Status.PAUSED else "pause")
+
+    def action_save(self) -> None:
+        """Save a checkpoint."""
+        self._send("save")
+
+    def action_preview(self) -> None:
+        """Draw a preview, and show it when it comes."""
+        self._pane.follow()
+        self._send("preview")
+
+    def action_stop(self) -> None:
+        """Stop the run, after a question."""
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self._send("stop")
+
+        text = f"It saves at step {self._view.state.step:,} and ends. r goes on from there, as if it had never stopped."
+        self.app.push_screen(Confirm("Stop the run?", text, "Stop"), answered)
+
+    def action_edit(self) -> None:
+        """Change what may change while the run goes on."""
+        before = {"set_learning_rate": self._view.learning_rate, "set_preview_prompt": self._view.preview_prompt}
+
+        def accepted(changed: dict[str, str] | None) -> None:
+            for command, value in (changed or {}).items():
+                self._send(command, value=value)
+
+        self.app.push_screen(Edit("Change from the next step on", edit_fields(before)), accepted)
+
+    def action_resume(self) -> None:
+        """Start a new worker on the run."""
+
+        def work() -> None:
+            worker = get_current_worker()
+            jobs.resume(self.feed.folder)
+            jobs.watch_start(self.feed.folder, lambda: worker.is_cancelled)
+
+        self.in_background(work, "starting a worker", "start")
+        self.notify("A worker is being started.", title="resume", markup=False)
+
+    def action_log(self) -> None:
+        """Show the whole log."""
+        self.post_message(LogWanted(self.feed))
+
+    def action_earlier(self) -> None:
+        """Show the preview before."""
+        self._pane.step(-1)
+
+    def action_later(self) -> None:
+        """Show the next preview; after the last, follow the newest."""
+        self._pane.step(1)
+
+    def action_freeze(self) -> None:
+        """Stop or go on drawing."""
+        self._frozen = not self._frozen
+        self._draw()
+
+    def action_back(self) -> None:
+        """Leave the run to itself."""
+        self.dismiss()
+
+    def _send(self, command: str, **fields: str) -> None:
+        from trainer.run.control import send
+
+        self.in_background(
+            lambda: self.post_message(CommandSent(send(self.feed.folder, command, **fields), command)),
+            f"sending {command}",
+            "send",
+        )
+
+    @on(CommandSent)
+    def wait_for_worker(self, message: CommandSent) -> None:
+        """Say that a command is under way until the worker acknowledges it."""
+        self._waiting[message.id] = message.command
+        self._draw()
+
+
+def _not_training(status: Status) -> str:
+    if status is Status.STARTING:
+        return "The worker is still starting."
+    return f"The run is {status_word(status)}" + ("; r goes on." if status.can_resume else ".")

@@ -1,0 +1,118 @@
+"""What the Train screen says of a run, as text."""
+
+from collections.abc import Mapping
+
+from trainer.run.describe import SILENT, clock_text, describe
+from trainer.run.events import Event
+from trainer.run.facts import Validation
+from trainer.run.folder import RunFolder
+from trainer.run.state import RunState
+from trainer.run.status import Status
+from trainer.text import duration_text, printable
+from tui.feed import RunView
+from tui.gauges import gpu_of, slowdown_text
+from tui.words import ARROWS, bar, direction, fit, left_text, loss_text, status_word, step_text
+
+
+def head_text(folder: RunFolder, view: RunView, width: int, frozen: bool) -> str:
+    """Return the first line: name, standing, step, bar and time to go."""
+    state = view.state
+    parts = [printable(folder.name, 24), status_word(view.status), *(["display frozen"] if frozen else [])]
+    phase = _phase_text(state) if view.status.is_live else ""
+    parts += [phase] if phase else []
+    if not view.is_whole:
+        return fit("  ".join([parts[0], f"reading the run's past, {view.read_share:.0%}"]), width)
+    if not state.steps_total:
+        return fit("  ".join(parts), width)
+    left = left_text(state) if view.status.is_live else ""
+    start = "  ".join([*parts, step_text(state)])
+    room = width - len(start) - 2 - (len(left) + 2 if left else 0)
+    drawn = bar(state.step / state.steps_total, min(room, 60)) if room >= 8 else ""
+    return fit("  ".join(filter(None, [start, drawn, left])), width)
+
+
+def _phase_text(state: RunState) -> str:
+    phase = state.phase
+    if phase is None or phase.name == "training":
+        return ""
+    done = f" {phase.done or 0}/{phase.total}" if (phase.total or 0) > 1 else ""
+    return f"{printable(phase.name, 30)}{done}"
+
+
+def notice_text(folder: RunFolder, view: RunView, waiting: Mapping[str, str]) -> str:
+    """Return what the user should know now: trouble, a question, slowness, commands under way; usually empty.
+
+    Args:
+        folder: The run.
+        view: How it stands.
+        waiting: Commands that the worker has not acknowledged yet, by id.
+    """
+    lines = [*_trouble(folder, view)]
+    if view.status is Status.RUNNING:
+        device = view.state.worker.device if view.state.worker else ""
+        gpu = gpu_of(view.gauges, device) if view.gauges else None
+        lines.append(slowdown_text(view.state.points, view.gauges, gpu))
+    if view.status.is_live and waiting:
+        names = ", ".join(name.replace("_", " ") for name in waiting.values())
+        lines.append(f"Sent to the worker: {names}. It obeys between steps.")
+    return "\n".join(line for line in lines if line)
+
+
+def _trouble(folder: RunFolder, view: RunView) -> list[str]:
+    state, status = view.state, view.status
+    if status in (Status.FAILED, Status.OUT_OF_MEMORY) and state.failure is not None:
+        failure = state.failure
+        told = ". ".join(printable(part).rstrip(".") for part in (failure.error, failure.message) if part)
+        return [f"{told}.", f"{printable(failure.hint)} r goes on from the last state." if failure.hint else ""]
+    if status is Status.NEEDS_YOU and state.question is not None:
+        choices = ", ".join(printable(choice, 60) for choice in state.question.choices)
+        return [f"{printable(state.question.text)} Choices: {choices}."]
+    if status is Status.LOST:
+        return ["The worker is gone without a word. Nothing that was saved is lost: r goes on from the last state."]
+    if status is Status.STALLED:
+        return [f"No sign of life from the worker. If it stays so: hypernet stop --now {printable(folder.title)}"]
+    if status is Status.FINISHED:
+        made = ", ".join(printable(path, 120) for path in state.results)
+        return [f"Finished after {duration_text(state.elapsed_s)}.", f"Made {made}" if made else ""]
+    return []
+
+
+def figures_text(view: RunView) -> list[str]:
+    """Return the losses and the pace as two lines."""
+    state = view.state
+    if not state.points:
+        return ["No step yet.", _rates(state)]
+    where = direction(state.points)
+    trend = f" {ARROWS[where]} {where}" if where else ""
+    loss = f"loss {loss_text(state.smoothed_loss)}{trend} (· last {loss_text(state.loss)})"
+    return [f"{loss}   {_held_out(state)}".rstrip(), _rates(state)]
+
+
+def _held_out(state: RunState) -> str:
+    measured: list[Validation] = [v for v in state.validations if v.held_out is not None]
+    if not measured:
+        return ""
+    best = min(measured, key=lambda v: v.held_out if v.held_out is not None else float("inf"))
+    now = f"x held out {loss_text(measured[-1].held_out)}"
+    return f"{now}, best so far" if best is measured[-1] else f"{now}, best {loss_text(best.held_out)} at {best.step:,}"
+
+
+def _rates(state: RunState) -> str:
+    parts = []
+    if state.step_s is not None:
+        parts.append(f"{state.step_s:.2f} s a step")
+    if state.learning_rate is not None:
+        parts.append(f"learning rate {state.learning_rate:.3g}")
+    parts.append(f"{duration_text(state.elapsed_s)} so far")
+    return "   ".join(parts)
+
+
+def tail_lines(folder: RunFolder, state: RunState, count: int, width: int) -> list[str]:
+    """Return the last lines of the story, the newest first."""
+    told = [event for event in reversed(state.log[-4 * count :]) if event["kind"] not in SILENT]
+    return [fit(story_line(folder, event), width).rstrip() for event in told[:count]]
+
+
+def story_line(folder: RunFolder, event: Event) -> str:
+    """Return an event with its time of day; files within the run's folder by their names there."""
+    return f"{clock_text(event['t'])}  {describe(event).replace(f'{printable(folder.path)}/', '')}"

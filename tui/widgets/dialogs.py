@@ -1,0 +1,145 @@
+"""Small questions and answers on top of a screen."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Horizontal, VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Button, Input, Static
+
+from trainer.errors import AppError
+from trainer.text import printable
+from tui.keys import bindings
+
+
+class Confirm(ModalScreen[bool]):
+    """A question with yes and no; no, which changes nothing, has the focus."""
+
+    BINDINGS = bindings("dialog.yes", "dialog.no")
+
+    def __init__(self, title: str, text: str, yes: str) -> None:
+        super().__init__()
+        self._title, self._text, self._yes = title, text, yes
+
+    def compose(self) -> ComposeResult:
+        """Show question and buttons."""
+        with VerticalScroll(classes="dialog") as box:
+            box.can_focus = False
+            yield Static(Content(self._title), classes="title")
+            yield Static(Content(self._text))
+            with Horizontal(classes="buttons"):
+                yield Button("n  No", id="no")
+                yield Button(f"y  {self._yes}", id="yes")
+
+    def on_mount(self) -> None:
+        """Focus the harmless answer."""
+        self.query_one("#no").focus()
+
+    @on(Button.Pressed)
+    def answer(self, event: Button.Pressed) -> None:
+        """Close with the button's answer."""
+        self.dismiss(event.button.id == "yes")
+
+    def action_yes(self) -> None:
+        """Answer yes."""
+        self.dismiss(True)
+
+    def action_no(self) -> None:
+        """Answer no."""
+        self.dismiss(False)
+
+
+class Trouble(ModalScreen[None]):
+    """What went wrong and what to do about it."""
+
+    BINDINGS = bindings("dialog.close")
+
+    def __init__(self, error: AppError) -> None:
+        super().__init__()
+        self._error = error
+
+    def compose(self) -> ComposeResult:
+        """Show the error's parts."""
+        with VerticalScroll(classes="dialog") as box:
+            box.can_focus = False
+            yield Static(Content(printable(self._error.title)), classes="title bad")
+            for part in (self._error.message, self._error.hint):
+                if part:
+                    yield Static(Content("\n".join(printable(line, 1000) for line in part.split("\n"))))
+            with Horizontal(classes="buttons"):
+                yield Button("Enter  Close", id="close")
+
+    @on(Button.Pressed)
+    def action_close(self) -> None:
+        """Close."""
+        self.dismiss()
+
+
+@dataclass(frozen=True)
+class Field:
+    """One line that can be edited."""
+
+    id: str
+    label: str
+    help: str
+    value: str
+    check: Callable[[str], str]
+    """Returns what is wrong with a text and what to type instead; empty where nothing is."""
+
+
+class Edit(ModalScreen[dict[str, str]]):
+    """A few fields; closes with those that were changed, by id."""
+
+    BINDINGS = bindings("dialog.cancel")
+
+    def __init__(self, title: str, fields: Sequence[Field]) -> None:
+        super().__init__()
+        self._title, self._fields = title, {field.id: field for field in fields}
+
+    def compose(self) -> ComposeResult:
+        """Show the fields, each with its help."""
+        with VerticalScroll(classes="dialog") as box:
+            box.can_focus = False
+            yield Static(Content(self._title), classes="title")
+            for field in self._fields.values():
+                yield Static(Content(field.label), classes="label")
+                yield Input(field.value, id=field.id, select_on_focus=False)
+                yield Static(Content(field.help), id=f"{field.id}-help", classes="help")
+            yield Static(Content("Enter accepts, Tab goes on to the next field, Esc changes nothing."), classes="hint")
+
+    @on(Input.Blurred)
+    def check_left(self, event: Input.Blurred) -> None:
+        """Check a field when it is left."""
+        self._check(event.input)
+
+    @on(Input.Changed)
+    def check_wrong_again(self, event: Input.Changed) -> None:
+        """Check at every key what was found wrong before."""
+        if event.input.has_class("wrong"):
+            self._check(event.input)
+
+    @on(Input.Submitted)
+    def accept(self) -> None:
+        """Close with what was changed, when nothing is wrong."""
+        inputs = list(self.query(Input))
+        wrong = [input_ for input_ in inputs if not self._check(input_)]
+        if wrong:
+            wrong[0].focus()
+            return
+        self.dismiss({i.id: i.value for i in inputs if i.id is not None and i.value != self._fields[i.id].value})
+
+    def action_cancel(self) -> None:
+        """Close without changes."""
+        self.dismiss({})
+
+    def _check(self, input_: Input) -> bool:
+        field = self._fields[str(input_.id)]
+        problem = field.check(input_.value)
+        input_.set_class(bool(problem), "wrong")
+        help_line = self.query_one(f"#{field.id}-help", Static)
+        help_line.set_class(bool(problem), "bad")
+        help_line.update(Content(problem or field.help))
+        return not problem
