@@ -18,7 +18,7 @@ def replace_atomic(path: Path) -> Iterator[Path]:
     Raises:
         OSError: the folder cannot be written or the disk is full; `path` is then as it was.
     """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.", suffix=".tmp")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".tmp")
     os.close(handle)
     temporary = Path(name)
     try:
