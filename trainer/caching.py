@@ -83,13 +83,15 @@ class Contexts:
     """Text contexts, encoded ahead of their use.
 
     As the prompts of future steps are known, a window of them is encoded at once; the text encoder is
-    needed only then. While few prompts occur they stay on disk too, and the next run needs no encoder.
+    needed only then. Prompts that come again stay on disk too, and the next run needs no encoder.
     """
 
     encode: Callable[[Sequence[str], Progress], list[Tensor]]
     """Context_LD of each prompt, float32 on the CPU."""
     cache: TensorCache
     encoder_key: tuple[object, ...]
+    recurring: bool = True
+    """Whether prompts come again, so that it pays to keep them on disk; not so with shuffled tags."""
     window: int = 512
     """Most prompts encoded ahead."""
     kept: dict[str, Tensor] = field(default_factory=dict)
@@ -111,7 +113,7 @@ class Contexts:
         if missing:
             for prompt, context_LD in zip(missing, self.encode(missing, progress), strict=True):
                 self.kept[prompt] = context_LD
-                if len(missing) <= self.window // 2:
+                if self.recurring:
                     self.cache.put({"context": context_LD}, "context", prompt, *self.encoder_key)
         return [self.kept[prompt] for prompt in prompts]
 

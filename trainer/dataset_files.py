@@ -6,8 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainer.captions.filename import words_of
-from trainer.captions.files import read_caption
+from trainer.captions.files import caption_for
 from trainer.config.model import DataSettings
 from trainer.dataset import TrainingPicture
 from trainer.errors import AppError
@@ -34,9 +33,8 @@ def find_training_pictures(folder: Path, settings: DataSettings) -> tuple[list[T
         if not seen.usable:
             warnings.append(f"{printable(path.name)} is left aside: {seen.reason}.")
             continue
-        caption = read_caption(path)
-        words = words_of(path.stem, settings.filename_regex, settings.filename_join)
-        pictures.append(TrainingPicture(path, words if caption is None else caption.text, sha256_of(path)))
+        caption = caption_for(path, settings.filename_regex, settings.filename_join)
+        pictures.append(TrainingPicture(path, caption, sha256_of(path)))
     if not pictures:
         raise AppError(
             "No training pictures",

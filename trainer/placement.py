@@ -3,6 +3,7 @@
 import torch
 
 from trainer.config.model import MemorySettings
+from trainer.devices import read_gauges
 from trainer.errors import AppError
 
 _NO_HALF = ("GTX 16", "T400", "T600", "T1000", "MX450", "MX550", "TITAN V")
@@ -17,7 +18,7 @@ def choose_device(settings: MemorySettings) -> torch.device:
     """
     if settings.device == "auto":
         if torch.cuda.is_available():
-            return torch.device("cuda", max(range(torch.cuda.device_count()), key=_free_bytes))
+            return torch.device("cuda", _freest_card())
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     device = torch.device(settings.device)
     if device.type == "cuda":
@@ -60,5 +61,26 @@ def _check_cuda(device: torch.device) -> None:
         )
 
 
-def _free_bytes(index: int) -> int:
-    return torch.cuda.mem_get_info(index)[0]
+def _freest_card() -> int:
+    # NVML, since torch would keep some hundred MiB on every card that it asks.
+    cards = read_gauges().gpus
+    if torch.cuda.device_count() == 1 or len(cards) != torch.cuda.device_count():
+        return 0
+    return max(range(len(cards)), key=lambda index: cards[index].vram_free_bytes or 0)
+
+
+def empty_cache(device: torch.device) -> None:
+    """Give memory that torch holds but doesn't use back to the device, for other programs to see and use."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()
+
+
+def peak_bytes(device: torch.device) -> int | None:
+    """Return the most that tensors took on a CUDA device since the last call; None elsewhere."""
+    if device.type != "cuda":
+        return None
+    peak = torch.cuda.max_memory_allocated(device)
+    torch.cuda.reset_peak_memory_stats(device)
+    return peak

@@ -18,13 +18,12 @@ from trainer.dataset_files import find_training_pictures, load_pixels
 from trainer.diffusion import Diffusion
 from trainer.errors import AppError
 from trainer.hypernetwork import Hypernetwork, Structure, load
-from trainer.placement import choose_device, choose_dtype
+from trainer.placement import choose_device, choose_dtype, empty_cache
 from trainer.schedule import Schedule
 from trainer.step import Denoiser
 from trainer.text import printable
 from trainer.validation import Validator, choose_measured, stratified_timesteps
 
-TEXT_BATCH = 16
 LONG_CHUNKS = 3
 Phase = Callable[[str, int, int], None]
 """Told (phase, done, total)."""
@@ -47,31 +46,22 @@ class Prepared:
     num_pictures: int
     warnings: list[str]
 
-    @property
-    def own_prompts(self) -> list[str]:
-        """The first training prompts, for previews without one of their own."""
-        return [sample.prompt for sample in self.inputs.order.samples(1)]
 
-
-def prepare(config: RunConfig, project_root: Path, phase: Phase) -> Prepared:
+def prepare(config: RunConfig, project_root: Path, phase: Phase, resumed_at: int | None = None) -> Prepared:
     """Load the model, make or load the network, and compute latents and contexts that aren't cached.
 
     Raises:
         AppError: whatever a user can mend: no pictures, a bad model, a network of other dimensions.
     """
     device = choose_device(config.memory)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
     dtype = choose_dtype(config.memory, device)
     pictures, warnings = find_training_pictures(project_root / config.data.folder, config.data)
 
     phase("loading the base model", 0, 1)
     model_path = Path(config.model.path)
-    base = load_base_model(
-        model_path,
-        dtype=dtype,
-        prediction_type=config.model.prediction_type,
-        vae_path=Path(config.model.vae) if config.model.vae else None,
-        vae_dtype=torch.float32,  # the decoders of SD 1.x and 2.x overflow in half precision
-    )
+    base = load_parts(config, dtype)
     net = make_network(config, base)
     warnings += net.warnings
     schedule_end = learning_rate(config, net.step).last_step
@@ -99,6 +89,7 @@ def prepare(config: RunConfig, project_root: Path, phase: Phase) -> Prepared:
         lambda prompts, progress: _encode(base, prompts, config, device, progress),
         cache,
         ("text", content_key(model_path), config.model.clip_skip, config.model.emphasis),
+        recurring=not (config.data.shuffle_tags or config.data.tag_dropout),
     )
     diffusion = Diffusion.from_scheduler(base.noise_scheduler, device)
     inputs = StepInputs(
@@ -108,7 +99,8 @@ def prepare(config: RunConfig, project_root: Path, phase: Phase) -> Prepared:
         diffusion.num_timesteps,
         config.training.noise_offset,
     )
-    contexts.of_step(order, net.step + 1, schedule_end, lambda done, total: phase("prompts", done, total))
+    first = max(net.step, resumed_at or 0) + 1
+    contexts.of_step(order, min(first, schedule_end), schedule_end, lambda done, total: phase("prompts", done, total))
     own_contexts = contexts.load([own_prompt(picture, config) for picture in pictures])
     warnings += long_captions(pictures, own_contexts, base.tokenizer.model_max_length)
     validator = _validator(config, pictures, posteriors, own_contexts, train, held_out, diffusion)
@@ -124,17 +116,52 @@ def prepare(config: RunConfig, project_root: Path, phase: Phase) -> Prepared:
     )
 
 
+def load_parts(config: RunConfig, dtype: torch.dtype) -> BaseModel:
+    """Load the UNet in `dtype`, and VAE and text encoder in float32 on the CPU, as both are used only now and then.
+
+    The decoders of SD 1.x and 2.x overflow in half precision; contexts in full precision serve every UNet.
+
+    Raises:
+        AppError: the model can't be used, or has fewer text layers than `model.clip_skip`.
+    """
+    path, prediction_type = Path(config.model.path), config.model.prediction_type
+    base = load_base_model(path, dtype=dtype, prediction_type=prediction_type, parts=["unet"])
+    others = load_base_model(
+        path,
+        dtype=torch.float32,
+        prediction_type=base.prediction_type if base.prediction_type != "unknown" else "auto",
+        parts=["vae", "text_encoder"],
+        vae_path=Path(config.model.vae) if config.model.vae else None,
+    )
+    base.parts.update(others.parts)
+    layers = base.text_encoder.config.num_hidden_layers
+    if config.model.clip_skip > layers:
+        raise AppError(
+            "Bad setting",
+            f"model.clip_skip is {config.model.clip_skip}, but this text encoder has {layers} layers.",
+            "Set model.clip_skip=1, the usual value.",
+        )
+    return base
+
+
 def learning_rate(config: RunConfig, first_step: int) -> Schedule:
     """Return the learning rate of a run that begins after `first_step` steps."""
     optimizer = config.optimizer
-    return Schedule.parse(
-        optimizer.learning_rate,
-        config.training.steps,
-        min(first_step, config.training.steps - 1),
-        optimizer.schedule,
-        optimizer.warmup_steps,
-        optimizer.final_share,
-    )
+    try:
+        return Schedule.parse(
+            optimizer.learning_rate,
+            config.training.steps,
+            min(first_step, config.training.steps - 1),
+            optimizer.schedule,
+            optimizer.warmup_steps,
+            optimizer.final_share,
+        )
+    except ValueError as error:
+        raise AppError(
+            "Bad setting",
+            f"optimizer.learning_rate is {printable(optimizer.learning_rate, 80)}; from step {first_step:,} it {error}.",
+            "Give a rate that reaches beyond the steps already done.",
+        ) from None
 
 
 def make_network(config: RunConfig, base: BaseModel) -> Hypernetwork:
@@ -209,23 +236,28 @@ def _posteriors(
 
     vae_path = Path(config.model.vae or config.model.path)
     key = ("vae", content_key(vae_path), config.data.size, config.data.keep_aspect, config.data.alpha_as_weight)
-    posteriors = cached_posteriors(pictures, cache, key, encode, lambda done, total: phase("latents", done, total))
-    base.vae.to("cpu")
-    return posteriors
+    try:
+        return cached_posteriors(pictures, cache, key, encode, lambda done, total: phase("latents", done, total))
+    finally:
+        base.vae.to("cpu")
+        empty_cache(device)
 
 
 @torch.no_grad()
 def _encode(
     base: BaseModel, prompts: Sequence[str], config: RunConfig, device: torch.device, progress: Progress
 ) -> list[Tensor]:
-    base.text_encoder.to(device)
     contexts: list[Tensor] = []
-    for start in range(0, len(prompts), TEXT_BATCH):
-        batch = list(prompts[start : start + TEXT_BATCH])
-        encoded = encode_prompts(batch, base, clip_skip=config.model.clip_skip, emphasis=config.model.emphasis)
-        contexts += [context_LD.float().cpu() for context_LD in encoded]
-        progress(len(contexts), len(prompts))
-    base.text_encoder.to("cpu")
+    try:
+        base.text_encoder.to(device)
+        # One by one: in a batch a prompt's numbers would depend on its neighbours, and a resumed run has others.
+        for prompt in prompts:
+            encoded = encode_prompts([prompt], base, clip_skip=config.model.clip_skip, emphasis=config.model.emphasis)
+            contexts.append(encoded[0].float().cpu())
+            progress(len(contexts), len(prompts))
+    finally:
+        base.text_encoder.to("cpu")
+        empty_cache(device)
     return contexts
 
 

@@ -100,8 +100,8 @@ def write_settings_json(
 class TensorBoard:
     """Loss and learning rate for TensorBoard, under A1111's names."""
 
-    def __init__(self, folder: Path) -> None:
-        """Open a log in `folder`.
+    def __init__(self, folder: Path, steps_done: int) -> None:
+        """Open a log in `folder`, leaving out steps that a resumed run is about to repeat.
 
         Raises:
             AppError: TensorBoard is not installed.
@@ -116,7 +116,7 @@ class TensorBoard:
                 "save.tensorboard is on, but TensorBoard is not installed.",
                 "Install hypernet-wizard[tensorboard], or set save.tensorboard=false.",
             ) from None
-        self._writer: Any = SummaryWriter(str(folder))
+        self._writer: Any = SummaryWriter(str(folder), purge_step=steps_done + 1)
 
     def add(self, step: int, loss: float, learning_rate: float) -> None:
         """Log one step."""

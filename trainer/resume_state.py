@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from trainer.errors import AppError
 from trainer.files import write_atomic
 from trainer.text import printable
 
@@ -61,7 +62,11 @@ def write_state(folder: Path, state: ResumeState) -> Path:
 
 
 def read_state(folder: Path) -> tuple[ResumeState | None, list[str]]:
-    """Return the newest readable state, and a warning for each newer one that is damaged."""
+    """Return the newest readable state, and a warning for each newer one that is damaged.
+
+    Raises:
+        AppError: there are states, but none can be read.
+    """
     warnings: list[str] = []
     for path in state_files(folder):
         try:
@@ -70,7 +75,13 @@ def read_state(folder: Path) -> tuple[ResumeState | None, list[str]]:
             warnings.append(
                 f"{printable(path.name)} cannot be read ({printable(error, 100)}); the state before it is taken."
             )
-    return None, warnings
+    if warnings:
+        raise AppError(
+            "State damaged",
+            f"None of the states in {printable(folder)} can be read.",
+            "Start a new run from its last checkpoint: --set network.start_from=FILE.pt.",
+        )
+    return None, []
 
 
 def state_files(folder: Path) -> list[Path]:

@@ -1,7 +1,10 @@
 """From a project to a run that goes on by itself."""
 
 from datetime import date
+from pathlib import Path
 
+from trainer.base_model.choose import choose_model
+from trainer.captions.templates import template_names
 from trainer.config import RunConfig, config_toml
 from trainer.errors import AppError
 from trainer.files import write_atomic
@@ -29,8 +32,9 @@ def start_run(project: Project, config: RunConfig) -> RunFolder:
         raise AppError(
             "No training pictures",
             f"{printable(training_folder)} holds no pictures.",
-            f"Run `hypernet crop {printable(project.name)}` first.",
+            f"Run `hypernet crop {printable(project.name)}` first, or set data.folder.",
         )
+    config = settled(config)
     try:
         folder = RunFolder.create(project.output, config.name, date.today())
         write_atomic(folder.config_file, config_toml(config))
@@ -42,3 +46,25 @@ def start_run(project: Project, config: RunConfig) -> RunFolder:
         ) from None
     start_worker(folder)
     return folder
+
+
+def settled(config: RunConfig) -> RunConfig:
+    """Return the configuration with every path absolute, since the worker runs in the project's folder.
+
+    A model's name on the Hub becomes the path of its download.
+
+    Raises:
+        AppError: the model can't be had or can't be trained on.
+    """
+    template = config.data.template
+    model = config.model.model_copy(
+        update={"path": str(choose_model(config.model.path).path), "vae": _absolute(config.model.vae)}
+    )
+    network = config.network.model_copy(update={"start_from": _absolute(config.network.start_from)})
+    known = template.removesuffix(".txt") in template_names()
+    data = config.data.model_copy(update={"template": template if known else _absolute(template)})
+    return config.model_copy(update={"model": model, "network": network, "data": data})
+
+
+def _absolute(text: str) -> str:
+    return str(Path(text).expanduser().absolute()) if text else ""

@@ -1,5 +1,6 @@
 """The loop: step, record, validate, save, preview, and obey commands in between."""
 
+import logging
 import math
 import os
 import time
@@ -12,7 +13,7 @@ import torch
 from trainer.devices import read_gauges
 from trainer.errors import AppError
 from trainer.hypernetwork import attach, load_optimizer, save, save_optimizer
-from trainer.placement import device_text
+from trainer.placement import device_text, empty_cache, peak_bytes
 from trainer.preparation import Prepared, learning_rate
 from trainer.preview import Previewer
 from trainer.records import LossTable, TensorBoard
@@ -23,6 +24,9 @@ from trainer.run.folder import RunFolder
 from trainer.run.signals import StopRequest
 from trainer.schedule import Schedule
 from trainer.step import StepResult, accumulate_gradient, clip_gradient
+from trainer.text import printable
+
+log = logging.getLogger(__name__)
 
 MAX_OVERFLOWS = 24
 """Halvings of the gradient scale from 65536 down to nothing."""
@@ -70,7 +74,7 @@ class Training:
         self.scaler = torch.amp.GradScaler(self.prepared.denoiser.device.type, enabled=half)
         self.step = self.prepared.first_step
         self.schedule = learning_rate(config, self.step)
-        self.clip_limit = Schedule.parse(options.clip_value, config.training.steps, self.step)
+        self.clip_limit = Schedule.parse(options.clip_value, config.training.steps)
         self.previewer = Previewer.of(self.prepared)
         self._restore()
         self.events.emit(
@@ -81,12 +85,12 @@ class Training:
             device=device_text(self.prepared.denoiser.device),
         )
         self.table = LossTable(self.folder.loss_csv, self.step) if config.save.csv_every else None
-        self.board = TensorBoard(self.folder.path / "tensorboard") if config.save.tensorboard else None
+        self.board = TensorBoard(self.folder.path / "tensorboard", self.step) if config.save.tensorboard else None
 
     def run(self) -> bool:
         """Train to the end; return whether it was reached, or a stop was asked for."""
         with attach(self.prepared.base.unet, [(self.net, 1.0)]):
-            if self.step == self.prepared.first_step and self.step < self.last_step:
+            if self.step == self.prepared.first_step and not self.stop.requested:
                 self._validate()
                 self._preview()
                 self.keep_state()
@@ -95,10 +99,15 @@ class Training:
                 if self.stop.requested:
                     self._save_checkpoint()
                     self.keep_state()
-                    return False
+                    return self._ended(False)
                 self._one_step()
                 self._occasions()
-        return True
+        return self._ended(True)
+
+    def _ended(self, reached: bool) -> bool:
+        if self.board:
+            self.board.close()
+        return reached
 
     @property
     def last_step(self) -> int:
@@ -122,7 +131,7 @@ class Training:
             learning_rate=rate,
             grad_norm=norm,
             seconds=seconds,
-            vram_bytes=_vram(),
+            vram_bytes=peak_bytes(self.prepared.denoiser.device),
         )
         if self.table and self.step % self.config.save.csv_every == 0:
             self.table.add(self.step, self.prepared.inputs.order.epoch(self.step), result.loss, rate)
@@ -136,24 +145,28 @@ class Training:
             result = accumulate_gradient(self.prepared.denoiser, batches, config.training.batch_size, self.scaler)
             self.scaler.unscale_(self.optimizer)
             norm = clip_gradient(self.parameters, config.optimizer.clip, self.clip_limit.at(self.step))
-            finite = math.isfinite(norm) and math.isfinite(result.loss)
-            if finite or self.scaler.is_enabled():
-                self.scaler.step(self.optimizer)  # leaves the weights alone where a gradient overflowed
+            if math.isfinite(norm) and math.isfinite(result.loss):
+                self.scaler.step(self.optimizer)
                 self.scaler.update()
-            self.optimizer.zero_grad(set_to_none=True)
-            if finite:
+                self.optimizer.zero_grad(set_to_none=True)
                 return result, norm
+            self.optimizer.zero_grad(set_to_none=True)
             if not self.scaler.is_enabled():
                 break
+            # Half precision overflowed: the same step again with a smaller scale.
+            self.scaler.update(self.scaler.get_scale() / 2)
         raise AppError(
             "Training diverged", self._divergence(), "Go on from an earlier checkpoint with a lower learning rate."
         )
 
     def _divergence(self) -> str:
         order = self.prepared.inputs.order
-        names = ", ".join(dict.fromkeys(order.pictures[s.picture].path.name for s in order.samples(self.step + 1)))
+        names = list(dict.fromkeys(order.pictures[s.picture].path.name for s in order.samples(self.step + 1)))
+        shown = ", ".join(printable(name, 60) for name in names[:3]) + (
+            f" and {len(names) - 3} more" if names[3:] else ""
+        )
         return (
-            f"The loss of step {self.step + 1} is not a finite number ({names}, learning rate "
+            f"The loss of step {self.step + 1} is not a finite number ({shown}, learning rate "
             f"{self.schedule.at(self.step):g}). The step was not applied; what was saved before is good."
         )
 
@@ -192,9 +205,13 @@ class Training:
         started = time.perf_counter()
         try:
             self.previewer.draw(path, f"{self.config.name}-{self.step}")
-        except (ArithmeticError, RuntimeError, OSError) as error:
-            self.events.emit("warning", message=f"The preview of step {self.step} failed and was left out: {error}")
+        except Exception as error:  # whatever it is, a preview never ends a run
+            log.exception("preview failed")
+            reason = printable((str(error).splitlines() or [type(error).__name__])[0])
+            self.events.emit("warning", message=f"The preview of step {self.step} failed and was left out: {reason}")
             return
+        finally:
+            empty_cache(self.prepared.denoiser.device)
         self.events.emit("preview", step=self.step, path=str(path), seconds=time.perf_counter() - started)
 
     def checkpoint_path(self) -> Path:
@@ -228,9 +245,11 @@ class Training:
         if state is None:
             self._take_earlier_optimizer()
             return
+        self._check_fits(state)
         self.net.load_state_dict(state.weights)
         restore_optimizer(self.optimizer, state.optimizer)
-        self.scaler.load_state_dict(state.facts["scaler"])
+        if state.facts["scaler"]:
+            self.scaler.load_state_dict(state.facts["scaler"])
         self.step = self.net.step = state.step
         self.seconds = state.facts["seconds"]
         self.best = None if state.facts["best"] is None else tuple(state.facts["best"])
@@ -239,6 +258,15 @@ class Training:
         if self.prepared.validator:
             start = state.facts["validation_start"]
             self.prepared.validator.start = {side: {int(t): v for t, v in by.items()} for side, by in start.items()}
+
+    def _check_fits(self, state: ResumeState) -> None:
+        present = {name: tensor.shape for name, tensor in self.net.state_dict().items()}
+        if present != {name: tensor.shape for name, tensor in state.weights.items()}:
+            raise AppError(
+                "State doesn't fit",
+                f"The network in {printable(self.folder.config_file)} is not the one of the saved state.",
+                "Undo the change under [network], or start a new run.",
+            )
 
     def _take_earlier_optimizer(self) -> None:
         """Go on with the moments of the network that the run starts from, where they were kept."""
@@ -287,8 +315,9 @@ class Training:
         try:
             self._change(self.step, what, value)
         except ValueError as error:
-            self.events.emit("warning", message=f"{what} stays as it was: {value!r} {error}")
+            self.events.emit("warning", message=f"{what} stays as it was: {printable(value, 100)} {error}")
             return
+        self.keep_state()
         self.events.emit("changed", step=self.step, what=what, value=value)
 
     def _change(self, step: int, what: str, value: str) -> None:
@@ -297,7 +326,3 @@ class Training:
         else:
             self.previewer.prompt = value
         self.changes.append((step, what, value))
-
-
-def _vram() -> int | None:
-    return torch.cuda.max_memory_allocated() if torch.cuda.is_initialized() else None

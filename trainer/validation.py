@@ -18,7 +18,7 @@ from trainer.step import Denoiser, MicroBatch
 
 @dataclass(frozen=True)
 class Validation:
-    """Mean loss relative to the start, on each side; 1.0 is the base model."""
+    """Mean loss relative to the start of the run, on each side; 1.0 is the network as it was then."""
 
     held_out: float | None
     training: float
@@ -46,7 +46,7 @@ class Validator:
     """Raw losses before training, by side and timestep; kept with the resume state."""
 
     def measure(self, denoiser: Denoiser) -> Validation:
-        """Return the present losses; the first call sets what they are relative to."""
+        """Return the present losses; they are relative to those of the first call, or to `start` where it was given."""
         held_out = self._side(denoiser, "held_out", self.held_out) if self.held_out else {}
         training = self._side(denoiser, "training", self.training)
         return Validation(_mean(held_out) if held_out else None, _mean(training), held_out, training)

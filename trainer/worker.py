@@ -6,6 +6,7 @@ Nothing heavy is imported before the run's `started` event, so that a viewer see
 import hashlib
 import importlib.metadata
 import logging
+import os
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from trainer.config import RunConfig, read_config
 from trainer.errors import AppError
+from trainer.faults import explain
 from trainer.files import write_atomic
 from trainer.run.control import Commands
 from trainer.run.events import EventWriter
@@ -47,7 +49,7 @@ def work(path: Path) -> int:
             except Exception as error:  # whatever it is, a viewer must learn of it; nothing that was saved is lost
                 _reserve(folder).unlink(missing_ok=True)
                 log.exception("the run failed")
-                failure = _explained(error, folder)
+                failure = explain(error, folder.path, folder.worker_log)
                 events.emit("failed", error=failure.title, message=failure.message, hint=failure.hint)
     except AppError as error:
         log.error("%s", error)
@@ -69,7 +71,11 @@ def _carry_out(folder: RunFolder, events: EventWriter, stop: StopRequest) -> int
         resumed_at_step=resumed_at,
     )
     events.emit("phase", name="starting", done=0, total=0)
-    training = _prepared_training(config, folder, events, stop)
+    try:
+        training = _prepared_training(config, folder, events, stop, resumed_at)
+    except StoppedWhilePreparing:
+        events.emit("stopped", step=resumed_at or 0)
+        return 0
     if not training.run():
         events.emit("stopped", step=training.step)
         return 0
@@ -80,14 +86,16 @@ def _carry_out(folder: RunFolder, events: EventWriter, stop: StopRequest) -> int
     return 0
 
 
-def _prepared_training(config: RunConfig, folder: RunFolder, events: EventWriter, stop: StopRequest) -> "Training":
+def _prepared_training(
+    config: RunConfig, folder: RunFolder, events: EventWriter, stop: StopRequest, resumed_at: int | None
+) -> "Training":
     import torch
 
     from trainer.preparation import prepare
     from trainer.training import Training
 
     torch.set_num_threads(config.memory.threads or torch.get_num_threads())
-    prepared = prepare(config, folder.project_root, _phase_writer(events))
+    prepared = prepare(config, folder.project_root, _phase_writer(events, stop), resumed_at)
     for message in [*config.warnings(), *prepared.warnings]:
         events.emit("warning", message=message)
     if not list(folder.path.glob("settings-*.json")):
@@ -101,50 +109,35 @@ def _reserve(folder: RunFolder) -> Path:
 
 
 def _publish(folder: RunFolder, training: "Training") -> list[str]:
-    """Put the result into the project as NAME.pt, whole or not at all."""
+    """Put the result into the project as NAME.pt, without dropout, which only confuses other programs.
+
+    The result of an earlier run is kept as NAME-previous.pt.
+    """
     from trainer.hypernetwork import save
 
     final = folder.project_root / f"{training.config.name}.pt"
-    save(training.net, final)
+    if final.exists():
+        os.replace(final, final.with_name(f"{training.config.name}-previous.pt"))
+    save(training.net, final, portable=True)
     return [str(final), str(training.checkpoint_path())]
 
 
-def _explained(error: Exception, folder: RunFolder) -> AppError:
-    """Return any failure as what happened, where, and what to do."""
-    import torch
-
-    if isinstance(error, AppError):
-        return error
-    if isinstance(error, torch.OutOfMemoryError):
-        return AppError(
-            "Out of memory",
-            str(error).splitlines()[0],
-            "Set memory.gradient_checkpointing=true, memory.micro_batch=1 or a smaller data.size in run.toml, "
-            "then resume the run.",
-        )
-    if isinstance(error, OSError):
-        return AppError(
-            "File error",
-            f"{error.strerror or error}: {error.filename or folder.path}.",
-            "Make room or mend the path, then resume the run; nothing that was saved is lost.",
-        )
-    return AppError(
-        "Internal error",
-        f"The worker met a bug ({type(error).__name__}); the traceback is in {folder.worker_log}.",
-        "Resume the run to go on from its last state, and report the traceback.",
-    )
-
-
 def _step_of_state(folder: RunFolder) -> int | None:
-    states = sorted(folder.state.glob("state-*.safetensors"))
-    return int(states[-1].stem.removeprefix("state-")) if states else None
+    steps = [int(path.stem.removeprefix("state-")) for path in folder.state.glob("state-[0-9]*.safetensors")]
+    return max(steps, default=None)
 
 
-def _phase_writer(events: EventWriter) -> Callable[[str, int, int], None]:
+class StoppedWhilePreparing(Exception):
+    """A stop was asked for before the first step."""
+
+
+def _phase_writer(events: EventWriter, stop: StopRequest) -> Callable[[str, int, int], None]:
     last_name, last_time = "", 0.0
 
     def phase(name: str, done: int, total: int) -> None:
         nonlocal last_name, last_time
+        if stop.requested:
+            raise StoppedWhilePreparing
         now = time.monotonic()
         if name != last_name or done >= total or now - last_time >= PHASE_S:
             events.emit("phase", name=name, done=done, total=total)

@@ -8,6 +8,7 @@ import torch
 from trainer.caching import Contexts, TensorCache, cached_posteriors, weight_from_alpha
 from trainer.config.model import DataSettings
 from trainer.dataset import Posterior, SampleOrder, TrainingPicture
+from trainer.errors import AppError
 from trainer.records import LossTable
 from trainer.resume_state import ResumeState, optimizer_tensors, read_state, restore_optimizer, state_files, write_state
 
@@ -58,6 +59,7 @@ def make_contexts(tmp_path: Path, window: int) -> tuple[Contexts, list[list[str]
 def test_prompts_are_encoded_ahead_in_windows_that_bound_memory(tmp_path: Path) -> None:
     order = SampleOrder(PICTURES, ("[filewords]",), "x", DataSettings(shuffle_tags=True, tag_dropout=0.4), 2, 0)
     contexts, calls = make_contexts(tmp_path, window=4)
+    contexts.recurring = False
     for step in range(1, 21):
         samples = order.samples(step)
         found = contexts.of_step(order, step, 20)
@@ -136,3 +138,10 @@ def test_the_loss_table_is_a1111s_and_a_resumed_run_repeats_no_row(tmp_path: Pat
     LossTable(path, 2).add(3, (0, 2), 0.5, 0.0005)
     assert [line.split(b",")[0] for line in path.read_bytes().splitlines()] == [b"step", b"1", b"2", b"3"]
     assert path.read_bytes().splitlines()[-1] == b"3,0,2,0.5000000,0.0005"
+
+
+def test_when_no_state_can_be_read_the_run_does_not_start_anew_in_silence(tmp_path: Path) -> None:
+    write_state(tmp_path, ResumeState(10, {"w": torch.ones(1)}, {}))
+    state_files(tmp_path)[0].write_bytes(b"torn")
+    with pytest.raises(AppError, match="start_from"):
+        read_state(tmp_path)

@@ -21,6 +21,7 @@ def new(
 ) -> None:
     """Make a project: one subject's folder below ./hypernetworks (or $HYPERNET_PROJECTS)."""
     from trainer.base_model.choose import choose_model
+    from trainer.config import load_preset
     from trainer.pictures.look import picture_files
     from trainer.project import create_project
 
@@ -28,6 +29,7 @@ def new(
     project = create_project(name, pictures, str(info.path), preset)
     typer.echo(f"Made {printable(project.root)}.")
     typer.echo(f"Base model: {info.label}, {size_text(info.size_bytes)}, {printable(info.path)}")
+    typer.echo(f"Preset: {load_preset(preset).title}. {load_preset(preset).trade_off}")
     size = project.settings().data.size
     if size != info.native_size_px:
         typer.echo(f"Note: this model was made for {info.native_size_px} px; the preset says {size} px.")

@@ -8,7 +8,13 @@ def warnings_of(config: RunConfig) -> list[str]:
     """Return one sentence for each doubtful combination in `config`."""
     network, optimizer = config.network, config.optimizer
     found = []
-    rate = parse_rate_text(optimizer.learning_rate, config.training.steps)[0].rate
+    segments = parse_rate_text(optimizer.learning_rate, config.training.steps)
+    rate = segments[0].rate
+    if segments[-1].end < config.training.steps:
+        found.append(
+            f"optimizer.learning_rate {optimizer.learning_rate} ends at step {segments[-1].end}, and training with it, "
+            f"although training.steps is {config.training.steps}."
+        )
     if rate > 1e-4 and config.data.size > 64:
         found.append(
             f"optimizer.learning_rate {rate:g} usually ruins the picture within some hundred steps on a full-size "

@@ -151,6 +151,11 @@ class OptimizerSettings(Section):
     clip: Literal["disabled", "value", "norm"] = setting("disabled", "Limit the gradient by element or by norm")
     clip_value: str = setting("0.1", "The limit, or steps such as 1:100, 0.1")
 
+    @field_validator("learning_rate", "clip_value", mode="before")
+    @classmethod
+    def _number_as_text(cls, value: Any) -> Any:
+        return format(value, "g") if isinstance(value, int | float) and not isinstance(value, bool) else value
+
     @field_validator("learning_rate", "clip_value")
     @classmethod
     def _rate_text(cls, text: str) -> str:

@@ -38,7 +38,9 @@ def validated(model: type[Model], tree: Mapping[str, Any], where: str = "") -> M
     except ValidationError as error:
         lines = [_line(model, problem) for problem in error.errors(include_url=False)]
         place = f"in {where}: " if where else ""
-        raise AppError("Bad setting", place + " ".join(lines)) from None
+        raise AppError(
+            "Bad setting", place + " ".join(lines), "`hypernet settings` lists all with their bounds."
+        ) from None
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Tree:

@@ -72,7 +72,7 @@ class _Canvas:
         """Fill the background; hatched paper is cream with broad lines in the background's colour."""
         self.image.paste(CREAM if hatched else self._vary(colour), (0, 0, *self.size))
         if hatched:
-            self.image.paste(_mix(CREAM, colour, 0.55), (0, 0), self._stripes(12.0, 4.0, slope=1.0))
+            self.image.paste(_mix(CREAM, colour, 0.55), (0, 0), self._stripes(12.0, 4.5, slope=1.0, fixed=True))
 
     def frame(self) -> None:
         """Draw the navy frame around the centred square."""
@@ -94,7 +94,7 @@ class _Canvas:
             pattern = self._stripes(9.0, 4.0, slope=0.0) if thing.fill == "striped" else self._dots(8.5, 2.5)
             self.image.paste(_contrast(colour), (0, 0), ImageChops.multiply(mask, pattern))
         if inked:
-            hatching = ImageChops.multiply(mask, self._stripes(10.0, 3.2, slope=-1.0))
+            hatching = ImageChops.multiply(mask, self._stripes(10.0, 3.2, slope=-1.0, fixed=True))
             self.image.paste(_mix(INK, colour, 0.25), (0, 0), hatching)
             self.image.paste(INK, (0, 0), self.contour(thing, 3.6))
 
@@ -138,16 +138,17 @@ class _Canvas:
         red, green, blue = (min(255, max(0, channel + self.rng.randint(-6, 6))) for channel in colour)
         return red, green, blue
 
-    def _stripes(self, period: float, width: float, slope: float) -> Image.Image:
+    def _stripes(self, period: float, width: float, slope: float, fixed: bool = False) -> Image.Image:
+        """Parallel lines over the whole picture; fixed ones lie the same way in every picture."""
         mask = Image.new("L", self.size)
         pen = ImageDraw.Draw(mask)
         reach = max(self.size) / self.scale
         step = period * math.hypot(1.0, slope)
-        offset = -2 * reach + (self.rng.uniform(0, step) if self.rng else 0.0)
-        while offset < 2 * reach:
+        shift = self.rng.uniform(0, step) if self.rng and not fixed else 0.0
+        count = math.ceil(2 * reach / step)
+        for offset in (index * step + shift for index in range(-count, count)):
             ends = self._at(-reach, offset - reach * slope), self._at(reach, offset + reach * slope)
             pen.line(ends, fill=255, width=round(width * self.scale))
-            offset += step
         return mask
 
     def _dots(self, period: float, radius: float) -> Image.Image:

@@ -6,10 +6,10 @@ from trainer.captions.filename import words_of
 from trainer.captions.folder import caption_folder
 from trainer.demo.assets import demo_model_dir, demo_pictures_dir
 from trainer.errors import AppError
-from trainer.pictures.options import CropOptions
 from trainer.pictures.folder import crop_folder
 from trainer.pictures.look import picture_files
 from trainer.pictures.manifest import read_manifest
+from trainer.pictures.options import CropOptions
 from trainer.project import PROJECT_FILE, Project, create_project, open_project, projects_root
 from trainer.text import printable
 
