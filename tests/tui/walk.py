@@ -61,7 +61,12 @@ class Walker:
 
     async def sees(self, *texts: str) -> str:
         """Wait until all texts are on the screen; return the frame."""
-        await self.until(lambda: all(text in self.frame for text in texts))
+
+        def all_there() -> bool:
+            frame = self.frame
+            return all(text in frame for text in texts)
+
+        await self.until(all_there)
         return self.frame
 
     async def misses(self, text: str) -> str:

@@ -21,6 +21,7 @@ from tui.messages import QuestionReady, Renewed, RunChosen, Started, StartTold
 from tui.screens.base import WizardScreen
 from tui.widgets.dialogs import Confirm
 from tui.widgets.keyline import KeyLine
+from tui.widgets.line import Line
 from tui.widgets.rows import RowList
 
 if TYPE_CHECKING:
@@ -61,12 +62,13 @@ class HomeScreen(WizardScreen):
         yield Input(placeholder="part of a name; Enter goes to the list, Esc shows all", id="filter")
         yield Static(Content("Looking for projects and runs…"), id="welcome")
         yield RowList(id="list")
-        yield Static(id="detail")
-        yield Static(Content(self._host), id="machine")
+        yield Line(id="detail")
+        yield Line(id="machine")
         yield KeyLine(id="keys")
 
     def on_mount(self) -> None:
         """Look at everything every two seconds."""
+        self.query_one("#machine", Line).say(self._host)
         self.set_interval(SURVEY_S, self._look)
 
     def on_screen_resume(self) -> None:
@@ -107,12 +109,12 @@ class HomeScreen(WizardScreen):
         if self.focused is None and not is_empty:
             rows.focus()
         rows.show_rows(rows_of(overview, rows.row_width, self.query_one("#filter", Input).value))
-        self.query_one("#machine", Static).update(Content(machine_line(self._host, self._gauges)))
+        self.query_one("#machine", Line).say(machine_line(self._host, self._gauges))
         self._draw_detail()
 
     @on(OptionList.OptionHighlighted)
     def _draw_detail(self) -> None:
-        self.query_one("#detail", Static).update(Content(self._starting or self._detail()))
+        self.query_one("#detail", Line).say(self._starting or self._detail())
         self.draw_keys()
 
     def _detail(self) -> str:

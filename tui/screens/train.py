@@ -3,8 +3,6 @@
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal
-from textual.content import Content
-from textual.widgets import Static
 from textual.worker import get_current_worker
 
 from trainer.run.folder import RunFolder
@@ -21,6 +19,7 @@ from tui.train_text import figures_text, head_text, notice_text, tail_lines
 from tui.widgets.curve import LossCurve
 from tui.widgets.dialogs import Confirm, Edit
 from tui.widgets.keyline import KeyLine
+from tui.widgets.line import Line
 from tui.widgets.preview_pane import PreviewPane
 from tui.words import status_word
 
@@ -59,14 +58,14 @@ class TrainScreen(WizardScreen):
 
     def compose(self) -> ComposeResult:
         """Lay out head, plot, picture, gauges, log and keys."""
-        yield Static(id="head")
-        yield Static(id="notice")
+        yield Line(id="head")
+        yield Line(id="notice")
         with Horizontal(id="middle"):
             yield LossCurve(id="curve")
             yield PreviewPane(self.feed.folder, plain=self._plain, id="preview")
-        yield Static(id="figures")
-        yield Static(id="gauges")
-        yield Static(id="tail")
+        yield Line(id="figures")
+        yield Line(id="gauges")
+        yield Line(id="tail", keeps_place=True)
         yield KeyLine(id="keys")
 
     def on_mount(self) -> None:
@@ -111,15 +110,13 @@ class TrainScreen(WizardScreen):
         self._say("figures", "\n".join(figures_text(view)))
         self.query_one("#curve", LossCurve).show(view.state)
         self._draw_gauges(width)
-        tail = self.query_one("#tail", Static)
-        tail.update(Content("\n".join(tail_lines(self.feed.folder, view.state, max(1, tail.size.height), width))))
+        rows = max(1, self.query_one("#tail").size.height)
+        self._say("tail", "\n".join(tail_lines(self.feed.folder, view.state, rows, width)))
         self._pane.show(view.state.previews)
         self.draw_keys()
 
     def _say(self, id_: str, text: str) -> None:
-        line = self.query_one(f"#{id_}", Static)
-        line.display = bool(text)
-        line.update(Content(text))
+        self.query_one(f"#{id_}", Line).say(text)
 
     def _draw_gauges(self, width: int) -> None:
         gauges, worker = self._view.gauges, self._view.state.worker

@@ -85,8 +85,9 @@ class LossCurve(PlotextPlot):
 
     def show(self, state: RunState) -> None:
         """Draw another state."""
-        self._state = state
-        self.refresh()
+        if state.points is not self._state.points or state.validations is not self._state.validations:
+            self._state = state
+            self.refresh()
 
     def render(self) -> RenderResult:
         """Return the plot for the present size."""

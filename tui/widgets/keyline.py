@@ -23,6 +23,10 @@ class Hint:
 class KeyLine(Static):
     """Shows keys and what they do; a click does the same."""
 
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._hints: list[Hint] = []
+
     def show(self, hints: Sequence[Hint]) -> None:
         """Show other keys.
 
@@ -31,6 +35,9 @@ class KeyLine(Static):
         """
         if len(hints) > MOST_KEYS:
             raise ValueError(f"{len(hints)} keys; a footer shows {MOST_KEYS} at most")
+        if list(hints) == self._hints:
+            return
+        self._hints = list(hints)
         self.update(Content("  ").join(_content(hint) for hint in hints))
 
 

@@ -1,0 +1,146 @@
+"""Glyphs, keys, pictures and curves: the parts below the screens."""
+
+import itertools
+import math
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from rich.cells import cell_len
+from rich.segment import Segment
+from rich.style import Style
+from textual.color import Color
+
+from tests.tui.stories import HOSTILE, Story
+from trainer.errors import AppError
+from trainer.run.facts import MadeFile, StepPoint
+from trainer.run.folder import RunFolder
+from trainer.run.series import Series
+from trainer.run.state import RunState
+from tui.glyphs import GlyphFilter, ascii_only, console_font
+from tui.keys import KEYS, bindings, key_name, read_keymap
+from tui.previews import caption, preview_path
+from tui.widgets.curve import curves_of, thin, ticks
+from tui.widgets.picture import fitted, half_blocks, load_picture, shades
+
+
+@pytest.mark.parametrize("text", ["█▌░ ⠒⣿⠀ ▸ … · ×", "地図 😀", HOSTILE, "é ñ"])
+def test_a_terminal_without_unicode_gets_ascii_of_the_same_width(text: str) -> None:
+    [segment] = GlyphFilter(ascii_only).apply([Segment(text)], Color(0, 0, 0))
+    assert segment.text.isascii()
+    assert cell_len(segment.text) == cell_len(text)
+
+
+def test_a_linux_console_keeps_its_blocks_and_loses_braille() -> None:
+    [segment] = GlyphFilter(console_font).apply([Segment("█─é⣿▸")], Color(0, 0, 0))
+    assert segment.text == "█─é#>"
+
+
+def test_every_key_is_named_explained_and_has_one_meaning_on_a_screen() -> None:
+    assert len({key.id for key in KEYS}) == len(KEYS)
+    assert all(key.description and key.tooltip for key in KEYS)
+    for screen in ("home", "train", "log"):
+        keys = [k for key in KEYS if key.id.startswith((f"{screen}.", "app.")) for k in key.keys.split(",")]
+        assert len(keys) == len(set(keys))
+    assert {"ctrl+a", "ctrl+b", "ctrl+h", "ctrl+i", "ctrl+j", "ctrl+m"}.isdisjoint(
+        k for key in KEYS for k in key.keys.split(",")
+    )
+    [binding] = bindings("train.pause")
+    assert not isinstance(binding, tuple)
+    assert (binding.key, binding.action, binding.id) == ("p", "pause", "train.pause")
+
+
+@pytest.mark.parametrize(
+    ("key", "name"), [("ctrl+q", "Ctrl+Q"), ("f1", "F1"), ("slash", "/"), ("escape", "Esc"), ("f", "f")]
+)
+def test_keys_are_written_as_people_do(key: str, name: str) -> None:
+    assert key_name(key) == name
+
+
+def test_the_users_keys_are_read_and_mistakes_named(tmp_path: Path) -> None:
+    path = tmp_path / "keys.toml"
+    assert read_keymap(path) == {}
+    path.write_text('"train.pause" = "f5"\n')
+    assert read_keymap(path) == {"train.pause": "f5"}
+    path.write_text('"train.puase" = "f5"\n')
+    with pytest.raises(AppError, match=r"Did you mean train\.pause"):
+        read_keymap(path)
+    path.write_text("no toml")
+    with pytest.raises(AppError, match="Unusable keys"):
+        read_keymap(path)
+
+
+def test_a_picture_keeps_its_shape() -> None:
+    assert fitted(512, 512, 40, 10) == (20, 10)
+    assert fitted(512, 512, 10, 40) == (10, 5)
+    assert fitted(1000, 10, 40, 10) == (40, 1)
+
+
+def test_half_blocks_show_two_pixels_a_cell() -> None:
+    picture = Image.new("RGB", (2, 2), (255, 0, 0))
+    picture.putpixel((0, 1), (0, 0, 255))
+    [line] = half_blocks(picture, 2, 1)
+    first = next(iter(line))
+    assert first.text == "▀"
+    assert first.style is not None
+    assert first.style.color is not None
+    assert first.style.bgcolor is not None
+    assert first.style.color.get_truecolor() == (255, 0, 0)
+    assert first.style.bgcolor.get_truecolor() == (0, 0, 255)
+
+
+def test_shades_go_from_dark_to_light() -> None:
+    gradient = Image.linear_gradient("L").convert("RGB")
+    lines = [line.text for line in shades(gradient, 4, 3, Style())]
+    assert lines == ["." * 4, "+" * 4, "%" * 4]
+
+
+@pytest.mark.parametrize("data", [None, b"", b"\x89PNG\r\n\x1a\n broken"])
+def test_files_that_are_no_pictures_are_none(tmp_path: Path, data: bytes | None) -> None:
+    path = tmp_path / "x.png"
+    if data is not None:
+        path.write_bytes(data)
+    assert load_picture(path) is None
+
+
+def test_a_preview_is_looked_for_in_the_runs_own_folder_only(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "p/output/2026-11-23/p")
+    assert preview_path(run, MadeFile(1, "/elsewhere/images/p-1.png", None)) == run.images / "p-1.png"
+    assert preview_path(run, MadeFile(1, "../../../etc/passwd", None)) == run.images / "passwd"
+
+
+def test_a_caption_tells_step_and_seed(tmp_path: Path) -> None:
+    story = Story(tmp_path / "p").train(1200).preview()
+    made = MadeFile(1200, "p-1200.png", 2.0)
+    loaded = load_picture(preview_path(story.folder, made))
+    assert loaded is not None
+    assert (loaded.width, loaded.height) == (256, 256)
+    assert caption(made, loaded) == "step 1,200 · seed 42"
+    assert caption(made, None) == "step 1,200: can't be read"
+
+
+def points(count: int, loss: float = 0.1) -> list[StepPoint]:
+    return [StepPoint(n + 1, loss + n / count, loss, None, None, None, None, 0.0) for n in range(count)]
+
+
+def test_long_runs_are_thinned_evenly_and_keep_their_ends() -> None:
+    few = thin(Series(points(100_000)), 160)
+    assert len(few) == 160
+    assert (few[0].step, few[-1].step) == (1, 100_000)
+    gaps = [b.step - a.step for a, b in itertools.pairwise(few)]
+    assert max(gaps) - min(gaps) <= 1
+    assert thin(points(5), 160) == points(5)
+
+
+def test_losses_that_are_no_numbers_are_left_out_of_the_plot() -> None:
+    state = RunState(points=Series([*points(3), StepPoint(4, math.nan, 0.2, None, None, None, None, 0.0)]))
+    curves = curves_of(state, 80)
+    assert [step for step, _ in curves.raw] == [1, 2, 3]
+    assert [step for step, _ in curves.smoothed] == [1, 2, 3, 4]
+    assert curves_of(RunState(), 80).heights is None
+
+
+def test_ticks_are_round() -> None:
+    assert ticks(0.097, 0.203, 4) == [0.1, 0.15, 0.2]
+    assert ticks(0, 2000, 4) == [0, 500, 1000, 1500, 2000]
+    assert ticks(1, 1, 4) == []

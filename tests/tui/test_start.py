@@ -1,0 +1,37 @@
+"""Opening the wizard: what is imported, and when it is the command line instead."""
+
+import json
+import subprocess
+import sys
+
+HEAVY = ("torch", "diffusers", "transformers", "numpy")
+
+
+def python(code: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+
+
+def test_nothing_of_the_wizard_imports_a_heavy_library() -> None:
+    code = (
+        "import importlib, json, pkgutil, sys, tui, tui.app\n"
+        "for module in pkgutil.walk_packages(tui.__path__, 'tui.'): importlib.import_module(module.name)\n"
+        "import trainer.demo.job, trainer.start\n"
+        f"print(json.dumps([name for name in {HEAVY} if name in sys.modules]))"
+    )
+    assert json.loads(python(code).stdout) == []
+
+
+def test_the_wizard_paints_before_it_imports_what_reads_projects_and_devices() -> None:
+    late = ("pydantic", "psutil", "pynvml", "plotext", "PIL")
+    code = f"import json, sys, tui.app; print(json.dumps([name for name in {late} if name in sys.modules]))"
+    assert json.loads(python(code).stdout) == []
+
+
+def test_without_a_terminal_or_with_arguments_it_is_the_command_line() -> None:
+    for arguments in ([], ["--help"]):
+        done = subprocess.run(
+            [sys.executable, "-X", "importtime", "-m", "tui", *arguments],
+            capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL, check=False,
+        )  # fmt: skip
+        assert "Train Stable Diffusion hypernetworks" in done.stdout + done.stderr
+        assert "textual" not in done.stderr
