@@ -22,7 +22,7 @@ from trainer.demo.optimisers import orthogonalised
 from trainer.demo.parallel import rate_at
 from trainer.demo.pool import make_shard, token_ids, whiten
 from trainer.demo.sampling import DemoModel, load_demo_model
-from trainer.demo.scenes import random_scene
+from trainer.demo.scenes import place_scene, random_scene
 
 LIMIT_BYTES = 20_000_000
 
@@ -69,12 +69,12 @@ def test_every_demo_word_is_one_token_and_other_words_are_spelled(model: DemoMod
 
 
 def test_solid_shapes_are_drawn_as_asked(model: DemoModel) -> None:
-    scenes = single_scenes(64, seed=11)
-    pictures = draw_scenes(model, scenes, seed=3, steps=15, guidance=3.0)
+    scenes = single_scenes(32, seed=11)
+    pictures = draw_scenes(model, scenes, seed=3, steps=12, guidance=3.0)
     scores = fidelity(pictures, scenes)
-    assert scores["shape"] >= 0.85
-    assert scores["colour"] >= 0.92
-    assert scores["background"] >= 0.92
+    assert scores["shape"] >= 0.9
+    assert scores["colour"] >= 0.95
+    assert scores["background"] >= 0.95
     # Looks that hypernetworks are to add must not be there before.
     assert scores["hatched"] < 0.1
     assert scores["framed"] < 0.1
@@ -89,8 +89,6 @@ def test_judge_knows_unseen_drawings() -> None:
 
 def test_judge_reads_each_of_two_things() -> None:
     scenes = pair_scenes(40, seed=5)
-    from trainer.demo.scenes import place_scene
-
     rng = Random(0)
     pictures = torch.from_numpy(np.stack([np.asarray(draw(place_scene(scene, rng))) for scene in scenes]))
     scores = pair_fidelity(as_floats(pictures.permute(0, 3, 1, 2)), scenes)
@@ -100,7 +98,7 @@ def test_judge_reads_each_of_two_things() -> None:
 
 def test_hatching_raises_edge_energy() -> None:
     flat, hatched = (
-        as_floats(torch.from_numpy(np.asarray(draw(random_scene(Random(3), pairs=0), style))).permute(2, 0, 1)[None])
+        as_floats(torch.from_numpy(np.array(draw(random_scene(Random(3), pairs=0), style))).permute(2, 0, 1)[None])
         for style in ("flat", "hatched")
     )
     assert edge_energy(hatched) > 2 * edge_energy(flat)

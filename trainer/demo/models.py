@@ -57,7 +57,7 @@ SCHEDULER_CONFIG: Final[dict[str, Any]] = {
     "timestep_spacing": "trailing",
     "clip_sample": False,
     "set_alpha_to_one": False,
-    "steps_offset": 0,
+    "steps_offset": 1,
 }
 
 
