@@ -44,6 +44,8 @@ class Prepared:
     """Steps that the network had already made."""
     last_step: int
     num_pictures: int
+    model_key: str
+    """What identifies the base model's content."""
     warnings: list[str]
 
 
@@ -112,7 +114,18 @@ def prepare(config: RunConfig, project_root: Path, phase: Phase, resumed_at: int
             gradient_checkpointing_func=lambda f, *a: torch.utils.checkpoint.checkpoint(f, *a, use_reentrant=False)
         )
     return Prepared(
-        config, base, net, denoiser, inputs, contexts, validator, net.step, schedule_end, len(pictures), warnings
+        config,
+        base,
+        net,
+        denoiser,
+        inputs,
+        contexts,
+        validator,
+        net.step,
+        schedule_end,
+        len(pictures),
+        content_key(model_path),
+        warnings,
     )
 
 
@@ -159,7 +172,7 @@ def learning_rate(config: RunConfig, first_step: int) -> Schedule:
     except ValueError as error:
         raise AppError(
             "Bad setting",
-            f"optimizer.learning_rate is {printable(optimizer.learning_rate, 80)}; from step {first_step:,} it {error}.",
+            f"optimizer.learning_rate is {printable(optimizer.learning_rate, 80)}; from step {first_step} it {error}.",
             "Give a rate that reaches beyond the steps already done.",
         ) from None
 

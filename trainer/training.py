@@ -228,6 +228,7 @@ class Training:
     def keep_state(self) -> None:
         """Write the resume state."""
         facts: dict[str, Any] = {
+            "model": self.prepared.model_key,
             "scaler": self.scaler.state_dict(),
             "changes": self.changes,
             "best": self.best,
@@ -260,6 +261,12 @@ class Training:
             self.prepared.validator.start = {side: {int(t): v for t, v in by.items()} for side, by in start.items()}
 
     def _check_fits(self, state: ResumeState) -> None:
+        if state.facts["model"] != self.prepared.model_key:
+            raise AppError(
+                "Base model changed",
+                f"{printable(self.config.model.path)} is not the model that this run began with.",
+                "Put the old file back, or start a new run with --set network.start_from=CHECKPOINT.pt.",
+            )
         present = {name: tensor.shape for name, tensor in self.net.state_dict().items()}
         if present != {name: tensor.shape for name, tensor in state.weights.items()}:
             raise AppError(

@@ -109,7 +109,7 @@ def test_commands_wait_for_the_worker_and_change_what_follows(project: Project) 
     send(folder, "save")
     assert run_to_end(folder) == 0
     assert {event["learning_rate"] for event in events(folder, "step")} == {1e-6}
-    assert [event["step"] for event in events(folder, "saved")][0] == 0
+    assert events(folder, "saved")[0]["step"] == 0
     with Image.open(folder.images / "photos-4.png") as picture:
         assert picture.info["parameters"].startswith("a [/] \x1b[31m circle\n")
 

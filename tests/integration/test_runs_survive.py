@@ -1,12 +1,15 @@
 """A killed run goes on as if it had never stopped: same losses, same weights, bit for bit."""
 
 import random
+import shutil
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
 from tests.support.projects import events, losses, make_run, photo_project, run_to_end, worker
+from trainer.demo.assets import demo_model_dir
 from trainer.project import Project
 from trainer.run.folder import RunFolder
 from trainer.run.status import Status, glance
@@ -93,3 +96,13 @@ def test_micro_batches_give_the_whole_batchs_gradient_up_to_rounding(undisturbed
     assert run_to_end(folder) == 0
     for step, loss in losses(undisturbed).items():
         assert losses(folder)[step] == pytest.approx(loss, rel=1e-4)
+
+
+def test_a_run_does_not_go_on_with_another_base_model(project: Project, tmp_path: Path) -> None:
+    model = shutil.copytree(demo_model_dir(), tmp_path / "model")
+    folder = make_run(project, {"model": {"path": str(model)}, "training": {"steps": 3}, "preview": {"every": 0}})
+    assert run_to_end(folder) == 0
+    weights = model / "unet" / "diffusion_pytorch_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-2] + b"\0\1")
+    assert run_to_end(folder) == 1
+    assert "not the model that this run began with" in events(folder, "failed")[-1]["message"]

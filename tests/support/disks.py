@@ -10,7 +10,7 @@ import pytest
 
 @contextmanager
 def small_disk(folder: Path, size: str) -> Iterator[Path]:
-    """Mount a disk of `size`, as mount(8) takes it, for the time of the block; skip the test where that is forbidden."""
+    """Mount a disk of `size` (as mount takes it) for the time of the block; skip the test where that is forbidden."""
     folder.mkdir(parents=True, exist_ok=True)
     command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
     made = subprocess.run(command, capture_output=True, text=True)
