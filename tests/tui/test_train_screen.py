@@ -258,6 +258,8 @@ def test_hostile_texts_are_shown_and_do_nothing(root: Path, projects: Path) -> N
         frame = await walker.sees("step 3: can't be read")
         assert "\x1b" not in frame
         assert "\u202e" not in frame
+        assert "Choices: [bold]x[/]" in frame
+        assert "pause" in walker.rows()[-1]
         await walker.press("l")
         await walker.sees("question: [bold]x[/]")
 
@@ -270,7 +272,9 @@ def test_any_size_works_and_can_change_at_any_time(live: Story) -> None:
         await open_run(walker)
         for size in [(40, 8), (200, 60), (20, 5), (100, 30), (80, 24)]:
             await walker.resize(*size)
-            assert "gollum" in walker.frame
+            await walker.until(
+                lambda: walker.rows()[0].startswith("  gollum") and "pause" in " ".join(walker.rows()[-2:])
+            )
         await walker.sees("12 of 12", "Ctrl+Q leave (the run goes on)")
         await walker.press("escape")
         for size in [(40, 8), (20, 5), (80, 24)]:

@@ -51,6 +51,7 @@ class TrainScreen(WizardScreen):
         super().__init__()
         self.feed = RunFeed(folder, read_gauges)
         self.HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]
+        self.VERTICAL_BREAKPOINTS = [(0, "-low"), (20, "-high")]
         self._plain = plain
         self._view = RunView()
         self._frozen = False
