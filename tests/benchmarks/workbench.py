@@ -127,7 +127,20 @@ def _prepared(config: RunConfig, unet: Any, side: int, tokens: int, root: Path) 
     net = Hypernetwork.create(unet_dims(unet), structure, seed=0, name=config.name)
     denoiser = Denoiser(unet, diffusion, torch.device("cpu"), torch.float32, config.training.min_snr_gamma)
     base: Any = SimpleNamespace(unet=unet)
-    return Prepared(config, base, net, denoiser, inputs, contexts, None, 0, last_step, PICTURES, [])
+    return Prepared(
+        config=config,
+        base=base,
+        net=net,
+        denoiser=denoiser,
+        inputs=inputs,
+        contexts=contexts,
+        validator=None,
+        first_step=0,
+        last_step=last_step,
+        num_pictures=PICTURES,
+        model_key="random",
+        warnings=[],
+    )
 
 
 def _diffusion() -> Diffusion:
