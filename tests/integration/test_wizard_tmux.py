@@ -84,6 +84,10 @@ def test_a_live_run_is_opened_paused_and_stopped_by_keys(run: RunFolder, tmux: T
     tmux.press("p")
     tmux.sees("gollum  paused", "p go on", "command taken: pause")
     assert glance(run).status is Status.PAUSED
+    tmux.press("e")
+    tmux.sees("Change from the next step on", "3e-3")
+    tmux.press("x", "BSpace", "BSpace", "7", "Enter")
+    tmux.sees("command taken: set learning rate 3e-7")
     tmux.resize(120, 40)
     tmux.sees("gollum  paused")
     tmux.resize(80, 24)

@@ -19,7 +19,7 @@ def counting_run(projects: Path) -> Iterator[RunFolder]:
     """Start a run in a project called gollum; kill what is left of it at the end."""
     make_project(projects, "gollum", crops=2, captions=2)
     folder = RunFolder.create(projects / "gollum/output", "gollum", DAY)
-    folder.config_file.write_text("")
+    folder.config_file.write_text('[optimizer]\nlearning_rate = "3e-3"\n')
     start_worker(folder, "fake_worker", ["100000", "0.05"], environment={"PYTHONPATH": str(SUPPORT)})
     wait_for_start(folder)
     try:

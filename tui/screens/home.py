@@ -22,6 +22,7 @@ from tui.screens.base import WizardScreen
 from tui.widgets.dialogs import Confirm
 from tui.widgets.keyline import KeyLine
 from tui.widgets.line import Line
+from tui.widgets.prompt_input import PromptInput
 from tui.widgets.rows import RowList
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class HomeScreen(WizardScreen):
     def compose(self) -> ComposeResult:
         """Lay out list, detail and machine."""
         yield Static("Hypernet Wizard", id="title")
-        yield Input(placeholder="part of a name; Enter goes to the list, Esc shows all", id="filter")
+        yield PromptInput(placeholder="part of a name; Enter goes to the list, Esc shows all", id="filter")
         yield Static(Content("Looking for projects and runs…"), id="welcome")
         yield RowList(id="list")
         yield Line(id="detail")

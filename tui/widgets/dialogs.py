@@ -13,6 +13,7 @@ from textual.widgets import Button, Input, Static
 from trainer.errors import AppError
 from trainer.text import printable
 from tui.keys import bindings
+from tui.widgets.prompt_input import PromptInput
 
 
 class Confirm(ModalScreen[bool]):
@@ -106,7 +107,7 @@ class Edit(ModalScreen[dict[str, str]]):
             yield Static(Content(self._title), classes="title")
             for field in self._fields.values():
                 yield Static(Content(field.label), classes="label")
-                yield Input(field.value, id=field.id, select_on_focus=False)
+                yield PromptInput(field.value, id=field.id, select_on_focus=False)
                 yield Static(Content(field.help), id=f"{field.id}-help", classes="help")
             yield Static(Content("Enter accepts, Tab goes on to the next field, Esc changes nothing."), classes="hint")
 
