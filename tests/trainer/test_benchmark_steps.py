@@ -6,7 +6,7 @@ import torch
 
 from tests.benchmarks.a1111_loop import a1111_like
 from tests.benchmarks.floor import count_flop, floor_step
-from tests.benchmarks.step import _shares
+from tests.benchmarks.step import _watched
 from tests.benchmarks.workbench import workbench
 from trainer.hypernetwork import attach
 
@@ -19,7 +19,7 @@ def test_step_is_a_real_one_and_the_floor_is_below_it() -> None:
 
         flop = count_flop(bench)
         with attach(bench.unet, [(training.net, 1.0)]):
-            shares = _shares(bench, steps=2)
+            _, shares = _watched(bench, steps=2)
         floor_step(bench)
         with a1111_like(bench) as a1111_step:
             a1111_step()
