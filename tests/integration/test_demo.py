@@ -22,12 +22,12 @@ from trainer.hypernetwork import attach, load
 from trainer.project import open_project
 from trainer.run.folder import RunFolder, find_runs
 
-SCENES = single_scenes(32, seed=21)
+SCENES = single_scenes(48, seed=3)
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What the judge sees of 32 pictures."""
+    """What the judge sees of the pictures of all scenes."""
 
     edges: float
     colour: float
@@ -74,8 +74,9 @@ def held_out(run: RunFolder) -> float:
 
 
 def carries_the_style(base: Figures, trained: Figures, held_out_loss: float) -> bool:
-    """The judgement, its bounds taken over several seeds on these weights (docs/demo-model.md)."""
-    return held_out_loss <= 0.65 and trained.edges >= 2.5 * base.edges and trained.colour >= 0.8
+    """The judgement, its bounds taken over three seeds on these weights (docs/demo-model.md)."""
+    effect = trained.edges >= 2.5 * base.edges
+    return held_out_loss <= 0.5 and effect and trained.shape >= 0.75 and trained.colour >= 0.6
 
 
 @pytest.fixture(scope="module")
@@ -121,5 +122,5 @@ def test_twenty_times_the_rate_fails_the_same_judgement(
     assert run_to_end(wrecked) == 0
     ruined = figures(pictures(wrecked.hypernetworks / "demo-120.pt"))
     assert not carries_the_style(base, ruined, held_out(wrecked)), (base, ruined, held_out(wrecked))
-    assert held_out(wrecked) > 1.0
-    assert ruined.out_of_range > base.out_of_range
+    assert ruined.shape < 0.5
+    assert ruined.out_of_range > 2 * base.out_of_range
