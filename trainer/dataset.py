@@ -105,6 +105,8 @@ class StepInputs:
     """Context_LD of each place of a step."""
     num_timesteps: int
     noise_offset: float = 0.0
+    dropout: bool = False
+    """Whether the network draws random numbers of its own."""
 
     def micro_batches(self, step: int, micro_batch: int) -> Iterator[MicroBatch]:
         """Yield the effective batch of a step in pieces of at most `micro_batch` pictures of one size."""
@@ -131,7 +133,7 @@ class StepInputs:
             torch.cat(timesteps),
             context_BLD[[sample.place for sample in samples]],
             self._weights(samples),
-            counter_seed(seed, "dropout", step, samples[0].place),
+            counter_seed(seed, "dropout", step, samples[0].place) if self.dropout else None,
         )
 
     def _latents(self, sample: Sample, step: int) -> Tensor:

@@ -100,6 +100,7 @@ def prepare(config: RunConfig, project_root: Path, phase: Phase, resumed_at: int
         lambda step: contexts.of_step(order, step, schedule_end),
         diffusion.num_timesteps,
         config.training.noise_offset,
+        net.structure.drops,
     )
     first = max(net.step, resumed_at or 0) + 1
     contexts.of_step(order, min(first, schedule_end), schedule_end, lambda done, total: phase("prompts", done, total))

@@ -28,8 +28,8 @@ class MicroBatch:
     context_BLD: Tensor
     weight_BHW: Tensor | None
     """Weight of each place of the loss, mean 1; None for ones."""
-    dropout_seed: int
-    """Seeds the hypernetwork's dropout."""
+    dropout_seed: int | None = None
+    """Seeds the hypernetwork's dropout; None where it has none."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,8 @@ def accumulate_gradient(
     """
     total, pictures = torch.zeros((), device=denoiser.device), 0
     for batch in batches:
-        torch.manual_seed(batch.dropout_seed)
+        if batch.dropout_seed is not None:
+            torch.manual_seed(batch.dropout_seed)
         loss = denoiser.loss_B(batch).sum() / batch_size
         scaler.scale(loss).backward()
         total += loss.detach()

@@ -68,7 +68,7 @@ class Training:
             betas=(options.beta1, options.beta2),
             eps=options.epsilon,
             weight_decay=options.weight_decay,
-            fused=self.prepared.denoiser.device.type == "cuda",
+            fused=self.prepared.denoiser.device.type in ("cuda", "cpu"),
         )
         half = self.prepared.denoiser.dtype == torch.float16
         self.scaler = torch.amp.GradScaler(self.prepared.denoiser.device.type, enabled=half)

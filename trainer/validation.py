@@ -67,7 +67,6 @@ class Validator:
             torch.tensor([timestep]),
             stack_contexts([self.contexts[index]]),
             weight,
-            dropout_seed=0,
         )
         return float(denoiser.loss_B(batch)[0])
 

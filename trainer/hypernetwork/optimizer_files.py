@@ -56,9 +56,14 @@ def save_optimizer(path_pt: Path, optimizer: torch.optim.Optimizer, net: Hyperne
     content: dict[object, object] = {
         "optimizer_name": type(optimizer).__name__,
         "hash": sha256_of(path_pt)[:_HASH_DIGITS],
-        "optimizer_state_dict": optimizer.state_dict(),
+        "optimizer_state_dict": _plain(optimizer.state_dict()),
     }
     write_archive(optimizer_path(path_pt), content)
+
+
+def _plain(state: dict[str, Any]) -> dict[str, Any]:
+    """Leave out how the updates were computed, which an older torch may not know."""
+    return {**state, "param_groups": [{**group, "fused": None} for group in state["param_groups"]]}
 
 
 def load_optimizer(path_pt: Path, net: Hypernetwork) -> SavedOptimizer:
