@@ -5,9 +5,7 @@ import torch
 from trainer.config.model import MemorySettings
 from trainer.devices import read_gauges
 from trainer.errors import AppError
-
-_NO_HALF = ("GTX 16", "T400", "T600", "T1000", "MX450", "MX550", "TITAN V")
-"""Cards whose half precision gives NaN (pytorch issues 58123 and 77955) or gains nothing."""
+from trainer.memory.target import NO_HALF
 
 
 def choose_device(settings: MemorySettings) -> torch.device:
@@ -35,7 +33,7 @@ def choose_dtype(settings: MemorySettings, device: torch.device) -> torch.dtype:
         AppError: fp16 on the CPU, which has no gradient scaling that would be worth it.
     """
     if settings.precision == "auto":
-        if device.type != "cuda" or any(name in torch.cuda.get_device_name(device) for name in _NO_HALF):
+        if device.type != "cuda" or any(name in torch.cuda.get_device_name(device) for name in NO_HALF):
             return torch.float32
         return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float16
     if settings.precision == "fp16" and device.type == "cpu":

@@ -196,20 +196,6 @@ class Hypernetwork(nn.Module):
         return other
 
 
-@torch.no_grad()
-def relative_change(net: Hypernetwork, context_BLD: Tensor) -> tuple[float, float]:
-    """Return |f(x)| / |x| of K and of V at strength 1: how far the network moves a context.
-
-    A fresh one with A1111's defaults is near 0.11 at width 768; from about 1 pictures dissolve.
-    """
-    size = context_BLD.float().norm().clamp_min(1e-12)
-    key_BLD, value_BLD = net.transform(context_BLD)
-    return (
-        float((key_BLD - context_BLD).float().norm() / size),
-        float((value_BLD - context_BLD).float().norm() / size),
-    )
-
-
 def _layer(kind: str, index: int, widths: list[int], structure: Structure) -> nn.Module:
     if kind == "linear":
         return nn.Linear(widths[index], widths[index + 1])
