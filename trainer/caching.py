@@ -13,6 +13,9 @@ from torch import Tensor
 from trainer.dataset import Posterior, SampleOrder, TrainingPicture
 from trainer.files import write_atomic
 
+LOOK_AHEAD_STEPS = 4096
+"""Steps searched for prompts at once: a run of 100,000 steps with few prompts should not wait for all of them."""
+
 Progress = Callable[[int, int], None]
 """Told (done, total)."""
 
@@ -125,7 +128,7 @@ class Contexts:
 
     def _window_from(self, order: SampleOrder, step: int, last_step: int) -> list[str]:
         prompts: dict[str, None] = {}
-        for later in range(step, last_step + 1):
+        for later in range(step, min(last_step, step + LOOK_AHEAD_STEPS) + 1):
             samples = order.samples(later)
             prompts.update(dict.fromkeys(sample.prompt for sample in samples))
             if len(prompts) + len(samples) > self.window:

@@ -104,7 +104,7 @@ def prepare(config: RunConfig, project_root: Path, phase: Phase, resumed_at: int
     )
     first = max(net.step, resumed_at or 0) + 1
     contexts.of_step(order, min(first, schedule_end), schedule_end, lambda done, total: phase("prompts", done, total))
-    own_contexts = contexts.load([own_prompt(picture, config) for picture in pictures])
+    own_contexts = contexts.load([own_prompt(picture, order) for picture in pictures])
     warnings += long_captions(pictures, own_contexts, base.tokenizer.model_max_length)
     validator = _validator(config, pictures, posteriors, own_contexts, train, held_out, diffusion)
     base.unet.to(device)
@@ -275,9 +275,9 @@ def _encode(
     return contexts
 
 
-def own_prompt(picture: TrainingPicture, config: RunConfig) -> str:
+def own_prompt(picture: TrainingPicture, order: SampleOrder) -> str:
     """Return the prompt that a picture is validated with: the template's first line, nothing shuffled."""
-    return fill(load_template(config.data.template)[0], name=config.name, filewords=picture.caption)
+    return fill(order.template[0], name=order.name, filewords=picture.caption)
 
 
 def _validator(
