@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from trainer.cli import data
 from trainer.errors import AppError
+from trainer.pictures.choices import read_choices
 from trainer.project import create_project, open_project
 
 
@@ -87,6 +88,8 @@ def test_frames_and_left_out_pictures_are_kept_in_the_project(project: str) -> N
     assert "1 cropped, 10 unchanged" in hypernet("crop", project, "--take-back", "coffee.png")
     assert "1 cropped, 10 unchanged" in hypernet("crop", project, "--frame", "astronaut.png=")
     assert next(opened.processed.glob("*-astronaut.png")).read_bytes() != framed
+    assert "1 cropped, 10 unchanged" in hypernet("crop", project, "--frame", "rocket.jpg=focal")
+    assert read_choices(opened.root).modes == {"rocket.jpg": "focal"}
     with pytest.raises(AppError, match="Did you mean coffee"):
         hypernet("crop", project, "--leave-out", "cofee.png")
 

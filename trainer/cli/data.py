@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast, get_args
 
 import typer
 
@@ -83,7 +83,10 @@ def crop(
     flip: Annotated[bool | None, typer.Option(help="Add a mirrored copy of every picture.")] = None,
     frame: Annotated[
         list[str] | None,
-        typer.Option(help="Manual frame, NAME=LEFT,TOP,SIDE in source pixels, or NAME= to take it back; repeatable."),
+        typer.Option(
+            help="One picture's frame: NAME=LEFT,TOP,SIDE in source pixels, NAME=MODE for a mode of its own, "
+            "or NAME= to take either back; repeatable."
+        ),
     ] = None,
     leave_out: LeaveOut = None,
     take_back: TakeBack = None,
@@ -115,6 +118,7 @@ def crop(
         opened.processed,
         options,
         frames=choices.frames,
+        modes=choices.modes,
         left_out=choices.left_out,
         workers=workers,
         progress=progress_line("Cropping"),
@@ -195,6 +199,7 @@ def _updated(project: "Project", **changes: dict[str, Any]) -> "Project":
 def _updated_choices(project: "Project", leave_out: list[str], take_back: list[str], frames: list[str]) -> "Choices":
     """Save what was decided about single pictures; the names must be pictures of the project."""
     from trainer.pictures.choices import parse_frame, read_choices, write_choices
+    from trainer.pictures.options import Mode
 
     choices = before = read_choices(project.root)
     for name in leave_out:
@@ -205,7 +210,10 @@ def _updated_choices(project: "Project", leave_out: list[str], take_back: list[s
         name, equals, numbers = text.rpartition("=")
         if not equals:
             raise AppError("Not a frame", f"--frame {printable(text, 60)} has no =.", "Write NAME=LEFT,TOP,SIDE")
-        choices = choices.with_frame(_known(project, name), parse_frame(numbers) if numbers else None)
+        if numbers in get_args(Mode):
+            choices = choices.with_mode(_known(project, name), cast(Mode, numbers))
+        else:
+            choices = choices.with_frame(_known(project, name), parse_frame(numbers) if numbers else None)
     if choices != before:
         write_choices(project.root, choices)
     return choices

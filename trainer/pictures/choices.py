@@ -1,7 +1,10 @@
-"""What the user decided about single pictures: manual frames and pictures left out, kept in `pictures.toml`.
+"""What the user decided about single pictures: frames, modes and pictures left out, kept in `pictures.toml`.
 
 ```
 left_out = ["blurred.jpg"]
+
+[modes]
+"crowd.jpg" = "focal"
 
 [frames]
 "portrait.jpg" = [120.0, 40.0, 900.0, 900.0]    # left, top, width, height in upright source pixels
@@ -11,18 +14,20 @@ left_out = ["blurred.jpg"]
 import math
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, get_args
 
 import tomlkit
 
 from trainer.errors import AppError
 from trainer.files import write_atomic
 from trainer.pictures.geometry import Frame
+from trainer.pictures.options import Mode
 from trainer.text import printable
 
 CHOICES_FILE = "pictures.toml"
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -31,15 +36,21 @@ class Choices:
 
     frames: Mapping[str, Frame] = field(default_factory=dict)
     left_out: frozenset[str] = frozenset()
+    modes: Mapping[str, Mode] = field(default_factory=dict)
+    """Where another mode than the project's was chosen; never together with a frame."""
 
     def with_frame(self, name: str, frame: Frame | None) -> "Choices":
-        """Return the choices with one manual frame set, or with None taken back."""
-        frames = {key: value for key, value in self.frames.items() if key != name}
-        return Choices(frames if frame is None else {**frames, name: frame}, self.left_out)
+        """Return the choices with one manual frame set, or with None neither frame nor mode of its own."""
+        frames, modes = _without(self.frames, name), _without(self.modes, name)
+        return replace(self, frames=frames if frame is None else {**frames, name: frame}, modes=modes)
+
+    def with_mode(self, name: str, mode: Mode) -> "Choices":
+        """Return the choices with one picture framed by a mode of its own, instead of by hand."""
+        return replace(self, frames=_without(self.frames, name), modes={**self.modes, name: mode})
 
     def with_left_out(self, name: str, left_out: bool = True) -> "Choices":
         """Return the choices with one picture left out or taken back."""
-        return Choices(self.frames, self.left_out | {name} if left_out else self.left_out - {name})
+        return replace(self, left_out=self.left_out | {name} if left_out else self.left_out - {name})
 
 
 def read_choices(root: Path) -> Choices:
@@ -55,12 +66,15 @@ def read_choices(root: Path) -> Choices:
         return Choices()
     except (OSError, ValueError) as error:
         raise _unreadable(path, str(error)) from None
-    left_out, frames = tree.get("left_out", []), tree.get("frames", {})
+    left_out, frames, modes = tree.get("left_out", []), tree.get("frames", {}), tree.get("modes", {})
     if not isinstance(left_out, list) or not all(isinstance(name, str) for name in left_out):
         raise _unreadable(path, "left_out must be a list of file names")
     if not isinstance(frames, dict):
         raise _unreadable(path, "frames must be a table")
-    return Choices({name: _frame(path, name, numbers) for name, numbers in frames.items()}, frozenset(left_out))
+    if not isinstance(modes, dict) or not all(mode in get_args(Mode) for mode in modes.values()):
+        raise _unreadable(path, f"modes must be a table of {', '.join(get_args(Mode))}")
+    read = {name: _frame(path, name, numbers) for name, numbers in frames.items()}
+    return Choices(read, frozenset(left_out), {name: mode for name, mode in modes.items() if name not in read})
 
 
 def write_choices(root: Path, choices: Choices) -> None:
@@ -75,6 +89,7 @@ def write_choices(root: Path, choices: Choices) -> None:
         name: [round(number, 2) for number in (frame.left, frame.top, frame.width, frame.height)]
         for name, frame in sorted(choices.frames.items())
     }
+    document["modes"] = dict(sorted(choices.modes.items()))
     path = root / CHOICES_FILE
     try:
         write_atomic(path, tomlkit.dumps(document))
@@ -102,6 +117,10 @@ def parse_frame(text: str) -> Frame:
             "Write pixels of the upright source picture, e.g. 120,40,900",
         )
     return Frame(*numbers)
+
+
+def _without(mapping: Mapping[str, Value], name: str) -> dict[str, Value]:
+    return {key: value for key, value in mapping.items() if key != name}
 
 
 def _frame(path: Path, name: str, numbers: Any) -> Frame:

@@ -13,7 +13,7 @@ from trainer.pictures.geometry import Frame, center_frame, kept_share
 from trainer.pictures.look import LEAST_KEPT, SMALLEST_PX, cut_away, judge_enlargement, too_small
 from trainer.pictures.options import CropOptions
 
-__all__ = ["CropOptions", "Crops", "cover", "crop_picture", "cut_out", "keep_shape", "save_crops"]
+__all__ = ["CropOptions", "Crops", "cover", "crop_picture", "cut_out", "frame_picture", "keep_shape", "save_crops"]
 
 _COMPRESS_LEVEL = 3
 """PNG: within 4 % of level 6 in size on photographs at less than half its time."""
@@ -43,19 +43,28 @@ def crop_picture(path: Path, options: CropOptions, manual: Frame | None = None) 
         AppError: the mode needs OpenCV or a model file that is missing.
     """
 
-    def decode_for(scale: Callable[[int, int], float]) -> Picture:
-        return decode(path, scale, keep_alpha=options.keep_alpha, max_megapixels=options.max_megapixels)
-
-    picture = decode_for(lambda width, height: _scale_needed(width, height, options, manual))
+    picture, cuts, notes = frame_picture(path, options, manual)
     header = picture.header
-    cuts, notes = _cuts(picture, options, manual)
     closest = max(cut.enlargement for cut in cuts)
     if picture.rgb.width < closest * header.width and picture.rgb.width < header.width:
-        picture = decode_for(lambda width, height: closest)
+        picture = _decoded(path, options, lambda width, height: closest)
     images = [cut_out(picture, cut) for cut in cuts]
     if options.flip:
         images = [each for image in images for each in (image, image.transpose(Image.Transpose.FLIP_LEFT_RIGHT))]
     return Crops(tuple(images), (*notes, *picture.notes), header.width * header.height / 1e6)
+
+
+def frame_picture(
+    path: Path, options: CropOptions, manual: Frame | None = None
+) -> tuple[Picture, list[Cut], tuple[str, ...]]:
+    """Decode a source as far as its frames need, and return it with the frames and notes on how they were found.
+
+    Raises:
+        PictureError: with the reason why it cannot be used.
+        AppError: the mode needs OpenCV or a model file that is missing.
+    """
+    picture = _decoded(path, options, lambda width, height: _scale_needed(width, height, options, manual))
+    return picture, *_cuts(picture, options, manual)
 
 
 def cover(image: Image.Image, width: int, height: int) -> Image.Image:
@@ -104,6 +113,10 @@ def save_crops(images: Sequence[Image.Image], processed: Path, names: Sequence[s
     for image, name in zip(images, names, strict=True):
         with replace_atomic(processed / name) as temporary:
             image.save(temporary, "PNG", compress_level=_COMPRESS_LEVEL)
+
+
+def _decoded(path: Path, options: CropOptions, scale: Callable[[int, int], float]) -> Picture:
+    return decode(path, scale, keep_alpha=options.keep_alpha, max_megapixels=options.max_megapixels)
 
 
 def _scale_needed(width: int, height: int, options: CropOptions, manual: Frame | None) -> float:

@@ -12,7 +12,7 @@ from trainer.pictures.faces import faces_available, require_faces
 from trainer.pictures.geometry import Frame
 from trainer.pictures.look import few_pictures_warning, picture_files
 from trainer.pictures.manifest import Manifest, read_manifest, write_manifest
-from trainer.pictures.options import CropOptions
+from trainer.pictures.options import CropOptions, Mode
 from trainer.pictures.pool import map_processes, worker_count
 from trainer.pictures.task import CropResult, Task, crop_one, is_unchanged, left_aside
 from trainer.text import printable
@@ -46,6 +46,7 @@ def crop_folder(
     options: CropOptions,
     *,
     frames: Mapping[str, Frame] | None = None,
+    modes: Mapping[str, Mode] | None = None,
     left_out: Collection[str] = (),
     workers: int | None = None,
     progress: Progress | None = None,
@@ -57,6 +58,7 @@ def crop_folder(
         processed: Where `IIIII-S-stem.png` go; made if need be.
         options: What to make.
         frames: Manual frames by source file name.
+        modes: Modes by source file name, where they differ from the options'.
         left_out: Source file names that the user left out.
         workers: Processes; None takes the cores at hand where there is enough to do.
         progress: Told about every picture.
@@ -65,7 +67,7 @@ def crop_folder(
         AppError: no usable pictures, unusable folders, or a full disk. What was done stays done.
     """
     begun_s = time.monotonic()
-    warnings = _check_mode(options)
+    warnings = _check_modes(options, modes or {})
     pictures = picture_files(source)
     _check_folders(source, processed, pictures)
     manifest = read_manifest(processed)
@@ -73,7 +75,7 @@ def crop_folder(
     results = [
         CropResult(path.name, "left-aside", reason="you left it out") for path in pictures if path.name in left_out
     ]
-    tasks = _tasks(wanted, processed, options, frames or {}, manifest)
+    tasks = _tasks(wanted, processed, options, frames or {}, modes or {}, manifest)
     strays: list[str] = []
     try:
         for result in _crop(tasks, manifest, strays, workers):
@@ -93,14 +95,41 @@ def crop_folder(
     return CropReport(tuple(results), tuple(strays), warnings, time.monotonic() - begun_s)
 
 
+def pending(
+    source: Path,
+    processed: Path,
+    options: CropOptions,
+    *,
+    frames: Mapping[str, Frame] | None = None,
+    modes: Mapping[str, Mode] | None = None,
+    left_out: Collection[str] = (),
+) -> int:
+    """Return for how many sources `crop_folder` would have something to do, judged by sizes and times of files.
+
+    Raises:
+        AppError: the sources' folder cannot be read.
+    """
+    wanted = [path for path in picture_files(source) if path.name not in left_out]
+    manifest, present = read_manifest(processed), {path.name for path in wanted}
+    tasks = _tasks(wanted, processed, options, frames or {}, modes or {}, manifest)
+    gone = sum(bool(entry.outputs) for entry in manifest.entries.values() if entry.source not in present)
+    return sum(not is_unchanged(task) for task in tasks) + gone
+
+
 def _tasks(
-    pictures: list[Path], processed: Path, options: CropOptions, frames: Mapping[str, Frame], manifest: Manifest
+    pictures: list[Path],
+    processed: Path,
+    options: CropOptions,
+    frames: Mapping[str, Frame],
+    modes: Mapping[str, Mode],
+    manifest: Manifest,
 ) -> list[Task]:
     index = manifest.next_index()
     tasks = []
     for path in pictures:
         known = manifest.entries.get(path.name)
-        tasks.append(Task(path, processed, known.index if known else index, options, frames.get(path.name), known))
+        own = replace(options, mode=modes[path.name]) if path.name in modes else options
+        tasks.append(Task(path, processed, known.index if known else index, own, frames.get(path.name), known))
         index += known is None
     return tasks
 
@@ -143,11 +172,12 @@ def _forget_gone(processed: Path, manifest: Manifest, present: set[str]) -> tupl
     return set_aside(processed, [name for entry in gone for name in entry.outputs])
 
 
-def _check_mode(options: CropOptions) -> tuple[str, ...]:
+def _check_modes(options: CropOptions, modes: Mapping[str, Mode]) -> tuple[str, ...]:
     """Refuse or warn before anything starts where OpenCV is wanted and missing."""
-    if options.mode == "face":
+    wanted = {options.mode, *modes.values()}
+    if "face" in wanted:
         require_faces()
-    if options.mode == "focal" and options.weights.faces > 0 and not faces_available():
+    if "focal" in wanted and options.weights.faces > 0 and not faces_available():
         return ("Faces don't count for the focal point, as opencv-python-headless (4.10 to 4.x) is not installed.",)
     return ()
 
