@@ -19,7 +19,7 @@ from trainer.run.folder import RunFolder
 from trainer.text import printable
 from tui.glyphs import GlyphFilter, ascii_only, console_font
 from tui.keys import KEYS, Key, bindings, key_name, read_keymap
-from tui.messages import LogWanted, RunChosen
+from tui.messages import LogWanted, QuestionOpen, RunChosen
 from tui.screens.base import WizardScreen
 from tui.screens.home import HomeScreen
 from tui.widgets.dialogs import Trouble
@@ -100,6 +100,13 @@ class WizardApp(App[None], inherit_bindings=False):
 
         self.push_screen(LogScreen(message.feed))
 
+    @on(QuestionOpen)
+    def show_question(self, message: QuestionOpen) -> None:
+        """Show what a run asks."""
+        from tui.screens.recover import RecoverScreen
+
+        self.push_screen(RecoverScreen(message.feed))
+
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """Give every action of the screen and of the app, with why it can't be done where that is so."""
         for key, names in self._actions(screen):
@@ -128,7 +135,7 @@ class WizardApp(App[None], inherit_bindings=False):
 
         if isinstance(self.screen, WizardScreen):
             keys = [(names, key.description, key.tooltip) for key, names in self._actions(self.screen)]
-            self.push_screen(HelpScreen(self.screen.PURPOSE, keys))
+            self.push_screen(HelpScreen(self.screen.help_text(), keys))
 
     def action_commands(self) -> None:
         """Search all actions."""

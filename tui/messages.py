@@ -32,6 +32,13 @@ class LogWanted(Message):
 
 
 @dataclass
+class QuestionOpen(Message):
+    """A run asks something that the user should see."""
+
+    feed: RunFeed
+
+
+@dataclass
 class StartTold(Message):
     """Something that is being started has a line of progress."""
 

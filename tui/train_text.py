@@ -65,8 +65,7 @@ def _trouble(folder: RunFolder, view: RunView) -> list[str]:
         told = ". ".join(printable(part).rstrip(".") for part in (failure.error, failure.message) if part)
         return [f"{told}.", f"{printable(failure.hint)} r goes on from the last state." if failure.hint else ""]
     if status is Status.NEEDS_YOU and state.question is not None:
-        choices = ", ".join(printable(choice, 30) for choice in state.question.choices)
-        return [printable(state.question.text, 160), f"Choices: {choices}."]
+        return [printable(state.question.text, 160), "a shows the ways to go on."]
     if status is Status.LOST:
         return ["The worker is gone without a word. Nothing that was saved is lost: r goes on from the last state."]
     if status is Status.STALLED:

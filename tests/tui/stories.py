@@ -105,6 +105,29 @@ class Story:
         self.tell("saved", step=self.step, path=f"hypernetworks/{self.folder.name}-{self.step}.pt")
         return self
 
+    def ask(self, question_id: str = "q1", deadline_s: float | None = 60.0, **over: object) -> "Story":
+        """Ask what to do about memory that ran out, as the supervisor does."""
+        rungs = (("checkpointing", 4.1, 0.55, "same result"), ("lowvram", 1.9, 2.4, "same result"),
+                 ("256 px", 2.6, 0.2, "coarser pictures"))  # fmt: skip
+        options: list[dict[str, object]] = [
+            {"id": id_, "title": id_, "peak_bytes": int(peak * 2**30), "fits": True, "step_s": step_s, "price": price,
+             "settings": []}
+            for id_, peak, step_s, price in rungs
+        ]  # fmt: skip
+        options += [
+            {"id": "wait", "title": "wait until memory is free", "price": "same result"},
+            {"id": "stop", "title": "stop here; resume later"},
+        ]
+        asked: dict[str, object] = {
+            "about": "memory", "step": self.step, "text": "The step needed 8.9 GiB; 7.2 of 8.0 GiB were free.",
+            "lost": "nothing was lost", "choices": [option["id"] for option in options], "default": "checkpointing",
+            "deadline_t": None if deadline_s is None else time.time() + deadline_s, "options": options,
+            "details": {"asked_bytes": 9 << 30, "free_bytes": 7 << 30, "total_bytes": 8 << 30,
+                        "holders": [{"pid": 41213, "name": "python", "bytes": 600 << 20}]},
+        }  # fmt: skip
+        self.tell("question", id=question_id, **{**asked, **over})
+        return self.until_now()
+
     def until_now(self) -> "Story":
         """Let the next events happen now."""
         self.clock.now = time.time()

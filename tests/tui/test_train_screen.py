@@ -254,12 +254,13 @@ def test_hostile_texts_are_shown_and_do_nothing(root: Path, projects: Path) -> N
     async def body(walker: Walker) -> None:
         await walker.sees("▸ gollum", "needs you", r"[red]\x1b[31m", r"[bold]x[/] [/] \x1b[31m\x07 \u202e\n")
         await walker.press("enter")
+        await walker.sees("needs you", r"1  [bold]x[/] [/] \x1b", "2  b", "best", "waits for your answer")
+        await walker.press("escape")
         await walker.sees("gollum  needs you", r"[bold]x[/] [/] \x1b[31m\x07 \u202e\n")
         frame = await walker.sees("step 3: can't be read")
         assert "\x1b" not in frame
         assert "\u202e" not in frame
-        assert "Choices: [bold]x[/]" in frame
-        assert "pause" in walker.rows()[-1]
+        assert "a answer" in walker.rows()[-1]
         await walker.press("l")
         await walker.sees("question: [bold]x[/]")
 

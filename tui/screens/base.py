@@ -30,6 +30,10 @@ class WizardScreen(Screen[None]):
         """Grey what can't be done now."""
         return None if self.why_not(action) else True
 
+    def help_text(self) -> str:
+        """Return what the help begins with."""
+        return self.PURPOSE
+
     def footer(self) -> Sequence[str]:
         """Return the ids of the actions that the last line shows, six at most."""
         return self.FOOTER

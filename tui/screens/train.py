@@ -12,7 +12,7 @@ from tui import jobs
 from tui.feed import Read, RunFeed, RunView
 from tui.gauges import gauge_lines, gpu_of
 from tui.keys import bindings
-from tui.messages import CommandSent, LogWanted, Renewed
+from tui.messages import CommandSent, LogWanted, QuestionOpen, Renewed
 from tui.screens.base import WizardScreen
 from tui.screens.train_edit import edit_fields
 from tui.train_text import figures_text, head_text, notice_text, tail_lines
@@ -25,6 +25,7 @@ from tui.words import status_word
 
 REDRAW_S = 1.0
 _LIVE_KEYS = ("train.pause", "train.save", "train.preview", "train.edit", "train.stop", "app.leave")
+_ASKING_KEYS = ("train.answer", "train.log", "train.stop", "train.back", "app.help", "app.leave")
 _ENDED_KEYS = ("train.resume", "train.log", "train.back", "app.help", "app.leave")
 
 
@@ -43,8 +44,8 @@ class TrainScreen(WizardScreen):
         "The run is a process of its own; it goes on when you leave."
     )
     BINDINGS = bindings(
-        "train.pause", "train.save", "train.preview", "train.edit", "train.stop", "train.resume", "train.log",
-        "train.earlier", "train.later", "train.freeze", "train.back",
+        "train.pause", "train.save", "train.preview", "train.edit", "train.stop", "train.resume", "train.answer",
+        "train.log", "train.earlier", "train.later", "train.freeze", "train.back",
     )  # fmt: skip
 
     def __init__(self, folder: RunFolder, read_gauges: Read | None = None, *, plain: bool = False) -> None:
@@ -56,6 +57,7 @@ class TrainScreen(WizardScreen):
         self._view = RunView()
         self._frozen = False
         self._waiting: dict[str, str] = {}
+        self._asked_id = ""
 
     def compose(self) -> ComposeResult:
         """Lay out head, plot, picture, gauges, log and keys."""
@@ -115,6 +117,13 @@ class TrainScreen(WizardScreen):
         self._say("tail", "\n".join(tail_lines(self.feed.folder, view.state, rows, width)))
         self._pane.show(view.state.previews)
         self.draw_keys()
+        self._show_question()
+
+    def _show_question(self) -> None:
+        """Open what the run asks, once by itself."""
+        question = self.feed.view.state.question
+        if question is not None and not self.why_not("answer") and question.id != self._asked_id:
+            self.action_answer()
 
     def _say(self, id_: str, text: str) -> None:
         self.query_one(f"#{id_}", Line).say(text)
@@ -135,6 +144,8 @@ class TrainScreen(WizardScreen):
 
     def footer(self) -> tuple[str, ...]:
         """Return other keys for a run that has ended."""
+        if self._view.status is Status.NEEDS_YOU:
+            return _ASKING_KEYS
         return _LIVE_KEYS if self._view.status.is_live or not self._view.is_whole else _ENDED_KEYS
 
     def name_of(self, id_: str) -> str:
@@ -153,6 +164,8 @@ class TrainScreen(WizardScreen):
             return _not_training(status)
         if action == "stop" and (not status.is_live or status is Status.STOPPING):
             return _not_training(status)
+        if action == "answer" and self.feed.view.status is not Status.NEEDS_YOU:
+            return "The run asks nothing."
         if action == "resume":
             return self._why_not_resume(status)
         if action in ("earlier", "later") and len(previews) < 2:
@@ -215,6 +228,13 @@ class TrainScreen(WizardScreen):
 
         self.in_background(work, "starting a worker", "start")
         self.notify("A worker is being started.", title="resume", markup=False)
+
+    def action_answer(self) -> None:
+        """Show what the run asks."""
+        question = self.feed.view.state.question
+        if question is not None:
+            self._asked_id = question.id
+            self.post_message(QuestionOpen(self.feed))
 
     def action_log(self) -> None:
         """Show the whole log."""
