@@ -1,5 +1,7 @@
 """Generation parameters in a PNG's text, as A1111 writes and reads them (modules/processing.py at v1.10.1)."""
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from PIL import Image
@@ -18,8 +20,22 @@ def parameters_text(
     model_hash: str | None,
     hypernetwork: str = "",
     strength: float = 1.0,
+    hashes: Mapping[str, str] | None = None,
+    clip_skip: int = 1,
 ) -> str:
-    """Return the three-part text: prompt, negative prompt, settings."""
+    """Return the three-part text: prompt, negative prompt, settings.
+
+    Args:
+        prompt: With its tags. A1111 makes a tag of `hypernetwork` when it reads the text, so give one or the other.
+        negative_prompt: May be empty.
+        settings: How the picture was drawn.
+        model_name: The base model.
+        model_hash: Its short hash.
+        hypernetwork: Used without a tag in the prompt.
+        strength: Its weight.
+        hashes: Short hashes of the hypernetworks by name, as A1111 writes those of LoRAs.
+        clip_skip: Written where it is not 1.
+    """
     facts = {
         "Steps": settings.steps,
         "Sampler": settings.sampler,
@@ -30,12 +46,20 @@ def parameters_text(
         "Model": model_name,
         "Hypernet": hypernetwork,
         "Hypernet strength": f"{strength:g}" if hypernetwork else None,
+        "Clip skip": clip_skip if clip_skip > 1 else None,
+        "Hypernet hashes": ", ".join(f"{name}: {value}" for name, value in (hashes or {}).items()),
     }
     lines = [prompt]
     if negative_prompt:
         lines.append(f"Negative prompt: {negative_prompt}")
-    lines.append(", ".join(f"{name}: {value}" for name, value in facts.items() if value not in (None, "")))
+    lines.append(", ".join(f"{name}: {_quoted(value)}" for name, value in facts.items() if value not in (None, "")))
     return "\n".join(lines)
+
+
+def _quoted(value: object) -> str:
+    """Quote what holds a separator (modules/infotext_utils.py, `quote`)."""
+    text = str(value)
+    return json.dumps(text, ensure_ascii=False) if any(sign in text for sign in ",\n:") else text
 
 
 def save_png(picture: Image.Image, path: Path, parameters: str) -> None:

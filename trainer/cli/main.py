@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from trainer.cli import data, model, projects, runs, train
+from trainer.cli import data, model, projects, runs, train, use
 from trainer.errors import AppError
 from trainer.text import printable
 
@@ -43,6 +43,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "projects": projects.projects,
     "presets": projects.presets,
     "settings": projects.settings,
+    "generate": use.generate,
     "models": model.models,
     "inspect": model.inspect,
     "doctor": model.doctor,
