@@ -52,6 +52,7 @@ class ProjectConfig(Section):
     preset: str = setting(FIRST_PRESET, "Preset that the settings start from")
     crop: CropSettings = CropSettings()
     caption: CaptionSettings = CaptionSettings()
+    step: str = setting("", "Step of the wizard at which it was left")
     settings: dict[str, Any] = setting({}, "Settings of a run that differ from the preset")
 
 
@@ -109,6 +110,9 @@ class Project:
 
         Args:
             changes: e.g. `crop={"mode": "face"}`, `settings={"data": {"size": 256}}`, `preset="tutorial"`.
+
+        Raises:
+            AppError: a value is out of bounds, or the file can't be written; it is then as it was.
         """
         path = self.root / PROJECT_FILE
         tree = merge(read_toml(path), changes)
@@ -117,7 +121,12 @@ class Project:
         project.settings({})
         document = tomlkit.parse(path.read_text(encoding="utf-8"))
         _put(document, changes)
-        write_atomic(path, tomlkit.dumps(document))
+        try:
+            write_atomic(path, tomlkit.dumps(document))
+        except OSError as error:
+            raise AppError(
+                "Cannot save the project", f"{printable(path)}: {error.strerror}.", "Make room, or mend its rights."
+            ) from None
         return project
 
 

@@ -4,8 +4,9 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on
 from textual.app import App, SystemCommand
@@ -19,10 +20,13 @@ from trainer.run.folder import RunFolder
 from trainer.text import printable
 from tui.glyphs import GlyphFilter, ascii_only, console_font
 from tui.keys import KEYS, Key, bindings, key_name, read_keymap
-from tui.messages import LogWanted, QuestionOpen, RunChosen
+from tui.messages import JourneyWanted, LogWanted, QuestionOpen, RunChosen, StepsLeft, StepWanted
 from tui.screens.base import WizardScreen
 from tui.screens.home import HomeScreen
 from tui.widgets.dialogs import Trouble
+
+if TYPE_CHECKING:
+    from tui.journey import Journey
 
 THEME = Theme(
     name="hypernet",
@@ -67,6 +71,7 @@ class WizardApp(App[None], inherit_bindings=False):
         self.is_ascii_only = ascii_only
         self._keymap_file = keymap_file
         self._seen: RunFolder | None = None
+        self._journey: Journey | None = None
         self._glyphs = _glyph_filter(ascii_only)
 
     def get_line_filters(self) -> Sequence[LineFilter]:
@@ -91,7 +96,66 @@ class WizardApp(App[None], inherit_bindings=False):
         from tui.screens.train import TrainScreen
 
         self._seen = message.folder
-        self.push_screen(TrainScreen(message.folder, plain=self.is_ascii_only or self.no_color))
+        self.end_journey()
+        self.push_screen(TrainScreen(message.folder, plain=self.is_plain))
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether pictures must be drawn with characters only."""
+        return self.is_ascii_only or self.no_color
+
+    @on(JourneyWanted)
+    def begin_journey(self, message: JourneyWanted) -> None:
+        """Show a step of a project."""
+        from tui.journey import Journey
+
+        self.end_journey()
+        self._journey = Journey(message.project, self.is_plain)
+        self._show_step(self._journey, message.step)
+
+    @on(StepWanted)
+    def show_step(self, message: StepWanted) -> None:
+        """Show another step in the place of the present one; not over a dialog, which would lose what it asks."""
+        if self._journey is not None and self.screen in self._journey.screens.values():
+            self._show_step(self._journey, message.id)
+
+    def _show_step(self, journey: "Journey", id_: str) -> None:
+        from tui.steps import STEPS, screen_class
+
+        is_first = not journey.screens
+        if id_ not in journey.screens:
+            screen = screen_class(next(step for step in STEPS if step.id == id_))(journey)
+            journey.screens[id_] = screen
+            # An installed screen stays as it is while another one is shown.
+            self.install_screen(screen, f"step-{id_}")
+        self._remember(journey, id_)
+        if is_first:
+            self.push_screen(journey.screens[id_])
+        else:
+            self.switch_screen(journey.screens[id_])
+
+    def _remember(self, journey: "Journey", id_: str) -> None:
+        """Write down where the user is, to go on from there another day."""
+        if journey.project is None or journey.project.config.step == id_:
+            return
+        try:
+            journey.project = journey.project.update(step=id_)
+        except AppError as error:
+            self.notify(str(error), severity="warning", markup=False)
+
+    @on(StepsLeft)
+    def end_journey(self) -> None:
+        """Leave the steps."""
+        journey, self._journey = self._journey, None
+        if journey is None:
+            return
+        shown = next((screen for screen in self.screen_stack if screen in journey.screens.values()), None)
+        while shown in self.screen_stack:
+            self.pop_screen()
+        for screen in journey.screens.values():
+            self.uninstall_screen(screen)
+            if screen is not shown:
+                screen.remove()
 
     @on(LogWanted)
     def show_log(self, message: LogWanted) -> None:
@@ -113,6 +177,20 @@ class WizardApp(App[None], inherit_bindings=False):
             reason = screen.why_not(key.action) if isinstance(screen, WizardScreen) else ""
             says = f"Not now: {reason}" if reason else key.tooltip
             yield SystemCommand(f"{key.description}  ({names})", says, self._doer(screen, key))
+        if self._journey is not None and screen in self._journey.screens.values():
+            yield from self._jumps(screen)
+
+    def _jumps(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """Give the other steps."""
+        from tui.screens.step import StepScreen
+        from tui.steps import present_steps
+
+        assert isinstance(screen, StepScreen)
+        for number, step in enumerate(present_steps(), 1):
+            if step.id != screen.STEP:
+                yield SystemCommand(
+                    f"go to {step.title}  ({number})", "Jump to this step", partial(screen.go_to, step.id)
+                )
 
     def _actions(self, screen: Screen[Any]) -> Iterable[tuple[Key, str]]:
         """Give each action that the screen has, with the names of its keys, in the order of `KEYS`."""

@@ -39,6 +39,8 @@ KEYS = (
     Key("home.train", "t", "train", "Start training the project with its settings (asks first)"),
     Key("home.demo", "d", "demo", "Train a small network on the embedded demo model, as a first try"),
     Key("home.filter", "slash", "find", "Show only names that hold what you type; Esc shows all again"),
+    Key("step.next", "ctrl+n", "next", "Keep the answers and go on to the next step"),
+    Key("step.back", "escape", "back", "Back to the step before, from the first one to the projects; nothing is lost"),
     Key("train.pause", "p", "pause", "Pause after the present step, keeping all loaded; again to go on"),
     Key("train.save", "s", "save", "Save a checkpoint now"),
     Key("train.preview", "v", "preview", "Draw a preview now"),

@@ -2,11 +2,15 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from textual.message import Message
 
 from trainer.run.folder import RunFolder
 from tui.feed import RunFeed
+
+if TYPE_CHECKING:
+    from trainer.project import Project
 
 
 class Renewed(Message):
@@ -67,3 +71,23 @@ class CommandSent(Message):
 
     id: str
     command: str
+
+
+@dataclass
+class JourneyWanted(Message):
+    """The user wants to walk through the steps of a project, or of a new one."""
+
+    project: "Project | None"
+    step: str
+    """Id of the step to begin with."""
+
+
+@dataclass
+class StepWanted(Message):
+    """The user goes on or back to another step."""
+
+    id: str
+
+
+class StepsLeft(Message):
+    """The user went back from the first step."""

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Awaitable, Callable
 
+from textual.app import App
 from textual.pilot import Pilot
 
 from tui.app import WizardApp
@@ -39,13 +40,7 @@ class Walker:
 
     def rows(self) -> list[str]:
         """Return the frame as rows of text."""
-        cells: dict[int, dict[int, str]] = {}
-        for x, line, text in _PIECE.findall(self.app.export_screenshot()):
-            row = cells.setdefault(int(line), {})
-            for place, character in enumerate(html.unescape(text).replace("\xa0", " ").rstrip("\n")):
-                row[round(float(x) / _CELL) + place] = character
-        width, height = self.app.size
-        return ["".join(cells.get(y, {}).get(x, " ") for x in range(width)).rstrip() for y in range(height)]
+        return rows_of(self.app)
 
     @property
     def frame(self) -> str:
@@ -73,6 +68,29 @@ class Walker:
         """Wait until a text is gone from the screen; return the frame."""
         await self.until(lambda: text not in self.frame)
         return self.frame
+
+
+def rows_of(app: App[None]) -> list[str]:
+    """Return what an app shows as rows of text."""
+    cells: dict[int, dict[int, str]] = {}
+    for x, line, text in _PIECE.findall(app.export_screenshot()):
+        row = cells.setdefault(int(line), {})
+        for place, character in enumerate(html.unescape(text).replace("\xa0", " ").rstrip("\n")):
+            row[round(float(x) / _CELL) + place] = character
+    width, height = app.size
+    return ["".join(cells.get(y, {}).get(x, " ") for x in range(width)).rstrip() for y in range(height)]
+
+
+def walk_in(app: App[None], size: tuple[int, int], *keys: str) -> list[str]:
+    """Open an app of a test's own, press keys and return what it shows."""
+
+    async def go() -> list[str]:
+        async with app.run_test(size=size) as pilot:
+            await pilot.press(*keys)
+            await pilot.pause()
+            return rows_of(app)
+
+    return asyncio.run(go())
 
 
 def walk(body: Body, size: tuple[int, int] = SMALL, *, ascii_only: bool = False) -> None:

@@ -15,6 +15,7 @@ LINE = 64
 """Cells of a line; the dialog has as much room at 80 columns."""
 GENERAL = """\
 Tab, Shift+Tab and arrows move; in lists also j and k, Home and End.
+Within a project 1 to 9 jump to a step where nothing is typed.
 Esc closes the topmost thing, else goes back; it never stops a run.
 Other keys: a file keys.toml with lines such as "train.pause" = "f5"."""
 

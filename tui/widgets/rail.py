@@ -1,0 +1,61 @@
+"""The first line of a step: whose project it is, which steps there are, which are done and which is shown."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.cells import cell_len
+from textual.content import Content
+from textual.widgets import Static
+
+from tui.words import fit
+
+DONE, HERE = "✓", "●"
+MOST_NAME = 24
+LEAST_NAME = 8
+
+
+@dataclass(frozen=True)
+class Stop:
+    """One step of the rail."""
+
+    number: int
+    title: str
+    is_done: bool
+    is_here: bool
+
+    def text(self, short: bool) -> str:
+        """Return e.g. "2 Crop ●"; without the title when short, unless the user is here."""
+        mark = f" {HERE}" if self.is_here else f" {DONE}" if self.is_done else ""
+        return f"{self.number}{mark}" if short and not self.is_here else f"{self.number} {self.title}{mark}"
+
+
+class Rail(Static):
+    """Draws the stops in one line, with fewer words where there is less room."""
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._title = ""
+        self._stops: Sequence[Stop] = ()
+
+    def show(self, name: str, stops: Sequence[Stop]) -> None:
+        """Show other stops."""
+        if (name, stops) != (self._title, self._stops):
+            self._title, self._stops = name, stops
+            self._draw()
+
+    def on_resize(self) -> None:
+        """Fit the line."""
+        self._draw()
+
+    def _draw(self) -> None:
+        width = self.content_size.width
+        texts = [stop.text(short=False) for stop in self._stops]
+        if LEAST_NAME + sum(cell_len(text) + 2 for text in texts) > width:
+            texts = [stop.text(short=True) for stop in self._stops]
+        room = width - sum(cell_len(text) + 2 for text in texts)
+        parts = [Content.styled(fit(self._title, max(0, min(cell_len(self._title), MOST_NAME, room))), "bold $primary")]
+        parts += [
+            Content.styled(text, "bold $primary" if stop.is_here else "$text-muted")
+            for stop, text in zip(self._stops, texts, strict=True)
+        ]
+        self.update(Content("  ").join(parts))
