@@ -1,6 +1,8 @@
 """Readings of GPUs, processor, memory and disk. What cannot be read is None and shown as "n/a", never as 0."""
 
+import contextlib
 import os
+import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +57,12 @@ class Gauges:
     """The machine's memory, or the container's limit where that is less."""
     disk_free_bytes: int | None = None
     disk_total_bytes: int | None = None
+    cpu_run_percent: float | None = None
+    """The part of `cpu_percent` that the run's own processes used."""
+    cpu_wait_percent: float | None = None
+    """Share of the time since the reading before in which cores had nothing to do but wait for the disk."""
+    swap_bytes_s: float | None = None
+    """Memory moved between RAM and disk since the reading before, a second."""
 
 
 class Devices:
@@ -75,7 +83,8 @@ class Devices:
         self._nvml = _ready(nvml)
         self._cgroups = cgroups
         self._own_cgroup = own_cgroup
-        self._cpu: tuple[float, float] | None = None
+        self._cpu: _CpuTimes | None = None
+        self._swap: tuple[float, float] | None = None
 
     def read(self, pids: Collection[int] = (), disk: Path | None = None) -> Gauges:
         """Take all readings; never fails.
@@ -86,7 +95,18 @@ class Devices:
         """
         ram_used, ram_total = self._ram()
         free, total = _disk(disk)
-        return Gauges(self._gpus(frozenset(pids)), self._cpu_percent(), ram_used, ram_total, free, total)
+        busy, by_run, waiting = self._cpu_shares(pids)
+        return Gauges(
+            gpus=self._gpus(frozenset(pids)),
+            cpu_percent=busy,
+            cpu_run_percent=by_run,
+            cpu_wait_percent=waiting,
+            swap_bytes_s=self._swap_pace(),
+            ram_used_bytes=ram_used,
+            ram_total_bytes=ram_total,
+            disk_free_bytes=free,
+            disk_total_bytes=total,
+        )
 
     def _gpus(self, pids: frozenset[int]) -> tuple[Gpu, ...]:
         count = self._ask(lambda nvml: int(nvml.nvmlDeviceGetCount())) or 0
@@ -141,17 +161,26 @@ class Devices:
         except (self._nvml.NVMLError, AttributeError, TypeError, ValueError):
             return None
 
-    def _cpu_percent(self) -> float | None:
+    def _cpu_shares(self, pids: Collection[int]) -> tuple[float | None, float | None, float | None]:
+        """Return what share of all cores was busy, what the run used of it, and what waited for the disk."""
+        before, self._cpu = self._cpu, _cpu_times(pids)
+        if before is None or self._cpu.total <= before.total:
+            return None, None, None
+        passed = self._cpu.total - before.total
+        known = self._cpu.by_pid.keys() & before.by_pid.keys()
+        used = sum(self._cpu.by_pid[pid] - before.by_pid[pid] for pid in known)
+        busy = _percent(1 - (self._cpu.idle - before.idle + self._cpu.waiting - before.waiting) / passed)
+        return busy, _percent(used / passed) if known else None, _percent((self._cpu.waiting - before.waiting) / passed)
+
+    def _swap_pace(self) -> float | None:
         import psutil  # type: ignore[import-untyped]
 
-        times = psutil.cpu_times()
-        # Guest time is part of user time already (proc(5)).
-        total: float = sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
-        idle: float = times.idle + getattr(times, "iowait", 0.0)
-        before, self._cpu = self._cpu, (total, idle)
-        if before is None or total <= before[0]:
+        swap, now = psutil.swap_memory(), time.monotonic()
+        moved = float(swap.sin + swap.sout)
+        before, self._swap = self._swap, (moved, now)
+        if before is None or now <= before[1]:
             return None
-        return round(min(100.0, max(0.0, 100 * (1 - (idle - before[1]) / (total - before[0])))), 1)
+        return max(0.0, moved - before[0]) / (now - before[1])
 
     def _ram(self) -> tuple[int, int]:
         import psutil
@@ -161,6 +190,34 @@ class Devices:
         if group is not None and group[1] < memory.total:
             return group
         return memory.total - memory.available, memory.total
+
+
+@dataclass(frozen=True)
+class _CpuTimes:
+    """Seconds of all cores since the machine was started, and of processes since theirs."""
+
+    total: float
+    idle: float
+    waiting: float
+    by_pid: Mapping[int, float]
+
+
+def _cpu_times(pids: Collection[int]) -> _CpuTimes:
+    import psutil
+
+    times = psutil.cpu_times()
+    # Guest time is part of user time already (proc(5)).
+    total = sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
+    by_pid = {}
+    for pid in pids:
+        with contextlib.suppress(psutil.Error):  # one that has ended used nothing since
+            own = psutil.Process(pid).cpu_times()
+            by_pid[pid] = own.user + own.system
+    return _CpuTimes(total, times.idle, getattr(times, "iowait", 0.0), by_pid)
+
+
+def _percent(share: float) -> float:
+    return round(min(100.0, max(0.0, 100 * share)), 1)
 
 
 def _ready(nvml: Any) -> Any:

@@ -1,6 +1,7 @@
 """One run as a screen follows it: read piece by piece outside the interface, then looked at as one frozen value."""
 
 import tomllib
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,6 +13,7 @@ from trainer.run.identity import Identity
 from trainer.run.lock import is_held, owner
 from trainer.run.state import RunState, replay
 from trainer.run.status import Status, judge
+from tui.slowdown import RECENT_STEPS, slowdown
 
 SLICE_BYTES = 1 << 18
 """About two thousand events: read and replayed in some hundredths of a second."""
@@ -27,6 +29,8 @@ class RunView:
     status: Status = Status.STARTING
     gauges: Gauges | None = None
     """Readings of this machine; None where the run isn't live here."""
+    usual: Gauges | None = None
+    """The last readings while the run kept its pace; None before that."""
     read_share: float = 0.0
     """How much of the log was read, 0 to 1."""
     learning_rate: str = ""
@@ -53,6 +57,7 @@ class RunFeed:
         self._reader = EventReader(folder.events_file)
         self._read_gauges = read_gauges
         self._slice_bytes = SLICE_BYTES
+        self._paced: deque[tuple[int, Gauges]] = deque(maxlen=4 * RECENT_STEPS)
         self._settings: dict[str, Any] | None = None
 
     def advance(self, cancelled: Callable[[], bool] = lambda: False) -> None:
@@ -72,13 +77,25 @@ class RunFeed:
             return
         status = judge(self.folder, state, held)
         current: dict[str, Any] = {**self._current_settings(state)}
+        gauges = self._gauges() if status.is_live else None
         self.view = replace(
             self.view,
             status=status,
-            gauges=self._gauges() if status.is_live else None,
+            gauges=gauges,
+            usual=self._usual(state, gauges if status is Status.RUNNING else None),
             read_share=1.0,
             **current,
         )
+
+    def _usual(self, state: RunState, gauges: Gauges | None) -> Gauges | None:
+        """Return the last readings of when the run surely kept its pace."""
+        if gauges is None or slowdown(state.points) is not None:
+            return self.view.usual
+        if not self._paced or self._paced[-1][0] != state.step:
+            self._paced.append((state.step, gauges))
+        # A slowdown shows only after some slow steps, so the newest readings may belong to one.
+        old = [paced for step, paced in self._paced if step <= state.step - 2 * RECENT_STEPS]
+        return old[-1] if old else self.view.usual
 
     def _read_slice(self) -> bool:
         """Read and replay one slice; return whether there may be more."""

@@ -1,22 +1,12 @@
-"""Readings as lines of text, and what they say about a run that has become slow."""
-
-import statistics
-from collections.abc import Sequence
+"""Readings as lines of text."""
 
 from trainer.devices import Gauges, Gpu
-from trainer.run.facts import StepPoint
 from trainer.text import size_text
 from tui.words import bar
 
 GIB = 1 << 30
-RECENT_STEPS = 5
-FEWEST_STEPS = 20
-SLOW_FACTOR = 1.5
-"""Steps this many times slower than the run's own median are worth a word."""
-FULL_SHARE = 0.95
 LEAST_BAR = 4
 """Shorter bars say nothing."""
-_COMPARED_STEPS = 2000
 
 
 def gpu_of(gauges: Gauges, device: str) -> Gpu | None:
@@ -69,41 +59,6 @@ def machine_line(host: str, gauges: Gauges | None) -> str:
         for gpu in gauges.gpus
     ]
     return " · ".join([host, *(cards or ["GPU n/a · VRAM n/a"])])
-
-
-def slowdown(points: Sequence[StepPoint]) -> float | None:
-    """Return how many times slower the last steps are than the run's median; None where there's nothing to say."""
-    seconds = [point.seconds for point in points[-_COMPARED_STEPS:] if point.seconds]
-    if len(seconds) < FEWEST_STEPS:
-        return None
-    usual, now = statistics.median(seconds), statistics.median(seconds[-RECENT_STEPS:])
-    return now / usual if now >= SLOW_FACTOR * usual else None
-
-
-def cause_of(gauges: Gauges | None, gpu: Gpu | None) -> str:
-    """Return what in the readings can make a run slow, in words; empty where nothing does."""
-    if gpu is not None and gpu.slowed_by:
-        return f"the card is held down by {' and '.join(gpu.slowed_by)}"
-    if gpu is not None and gpu.vram_total_bytes and (gpu.vram_used_bytes or 0) > FULL_SHARE * gpu.vram_total_bytes:
-        return "the card's memory is full, so that some may be spilled to the host"
-    if gpu is not None and (gpu.used_by_others_bytes or 0) >= GIB // 2:
-        return f"other processes use {size_text(gpu.used_by_others_bytes or 0)} of the card"
-    if gauges is None:
-        return ""
-    if gauges.ram_total_bytes and (gauges.ram_used_bytes or 0) > FULL_SHARE * gauges.ram_total_bytes:
-        return "the machine's memory is full"
-    if (gauges.cpu_percent or 0) > 100 * FULL_SHARE:
-        return "all processor cores are busy"
-    return ""
-
-
-def slowdown_text(points: Sequence[StepPoint], gauges: Gauges | None, gpu: Gpu | None) -> str:
-    """Return a sentence about a run that is slower than usual; empty for one that isn't."""
-    factor = slowdown(points)
-    if factor is None:
-        return ""
-    cause = cause_of(gauges, gpu)
-    return f"{factor:.1f} times slower than its own median" + (f": {cause}." if cause else "; no gauge shows why.")
 
 
 def _shown(value: float | None, unit: str) -> str:

@@ -10,7 +10,8 @@ from trainer.run.state import RunState
 from trainer.run.status import Status
 from trainer.text import duration_text, printable
 from tui.feed import RunView
-from tui.gauges import gpu_of, slowdown_text
+from tui.gauges import gpu_of
+from tui.slowdown import slowdown_text
 from tui.words import ARROWS, bar, direction, fit, left_text, loss_text, status_word, step_text
 
 
@@ -50,8 +51,8 @@ def notice_text(folder: RunFolder, view: RunView, waiting: Mapping[str, str]) ->
     lines = [*_trouble(folder, view)]
     if view.status is Status.RUNNING:
         device = view.state.worker.device if view.state.worker else ""
-        gpu = gpu_of(view.gauges, device) if view.gauges else None
-        lines.append(slowdown_text(view.state.points, view.gauges, gpu))
+        gpus = [gpu_of(gauges, device) if gauges else None for gauges in (view.gauges, view.usual)]
+        lines.append(slowdown_text(view.state.points, view.gauges, gpus[0], view.usual, gpus[1]))
     if view.status.is_live and waiting:
         names = ", ".join(name.replace("_", " ") for name in waiting.values())
         lines.append(f"Sent to the worker: {names}. It obeys between steps.")
@@ -93,7 +94,11 @@ def _held_out(state: RunState) -> str:
         return ""
     best = min(measured, key=lambda v: v.held_out if v.held_out is not None else float("inf"))
     now = f"x held out {loss_text(measured[-1].held_out)}"
-    return f"{now}, best so far" if best is measured[-1] else f"{now}, best {loss_text(best.held_out)} at {best.step:,}"
+    return (
+        f"{now}, best so far (B)"
+        if best is measured[-1]
+        else f"{now}, B best {loss_text(best.held_out)} at {best.step:,}"
+    )
 
 
 def _rates(state: RunState) -> str:

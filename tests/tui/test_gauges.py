@@ -1,8 +1,7 @@
-"""Readings as text, and slowness with its cause."""
+"""Readings as text."""
 
 from trainer.devices import Gauges, Gpu
-from trainer.run.facts import StepPoint
-from tui.gauges import GIB, cause_of, gauge_lines, gpu_of, machine_line, slowdown, slowdown_text
+from tui.gauges import GIB, gauge_lines, gpu_of, machine_line
 
 
 def gpu(**readings: object) -> Gpu:
@@ -12,10 +11,6 @@ def gpu(**readings: object) -> Gpu:
         "used_by_others_bytes": 0, "temperature_c": 71, "power_w": 142.0, "slowed_by": (),
     }  # fmt: skip
     return Gpu(**{**usual, **readings})  # type: ignore[arg-type]
-
-
-def steps(*seconds: float) -> list[StepPoint]:
-    return [StepPoint(n, 0.1, 0.1, None, None, s, None, 0.0) for n, s in enumerate(seconds)]
 
 
 def test_what_cannot_be_read_is_not_available_and_never_zero() -> None:
@@ -46,22 +41,3 @@ def test_the_machine_is_named_with_its_cards() -> None:
     assert machine_line("box7", None) == "box7"
     assert machine_line("box7", Gauges()) == "box7 · GPU n/a · VRAM n/a"
     assert machine_line("box7", Gauges((gpu(),))) == "box7 · RTX 3060 · 8.0 GiB free"
-
-
-def test_slowness_is_measured_against_the_runs_own_median() -> None:
-    assert slowdown(steps(*[0.4] * 100)) is None
-    assert slowdown(steps(*[0.4] * 100, 2.0)) is None
-    assert slowdown(steps(0.1, 1.0, 1.0)) is None
-    assert slowdown(steps(*[0.4] * 100, *[0.8] * 5)) == 2.0
-
-
-def test_causes_are_named_where_a_gauge_shows_one() -> None:
-    slow = steps(*[0.4] * 100, *[0.8] * 5)
-    assert slowdown_text(steps(*[0.4] * 100), Gauges(), None) == ""
-    assert slowdown_text(slow, Gauges(), None) == "2.0 times slower than its own median; no gauge shows why."
-    hot = gpu(slowed_by=("heat",))
-    assert slowdown_text(slow, Gauges((hot,)), hot).endswith("median: the card is held down by heat.")
-    assert "other processes use 2.0 GiB" in cause_of(Gauges(), gpu(used_by_others_bytes=2 * GIB))
-    assert "spilled" in cause_of(Gauges(), gpu(vram_used_bytes=12 * GIB))
-    assert "memory is full" in cause_of(Gauges(ram_used_bytes=31 * GIB, ram_total_bytes=32 * GIB), gpu())
-    assert "cores" in cause_of(Gauges(cpu_percent=99.0), None)

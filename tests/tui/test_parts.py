@@ -13,7 +13,7 @@ from textual.color import Color
 
 from tests.tui.stories import HOSTILE, Story
 from trainer.errors import AppError
-from trainer.run.facts import MadeFile, StepPoint
+from trainer.run.facts import MadeFile, StepPoint, Validation
 from trainer.run.folder import RunFolder
 from trainer.run.series import Series
 from trainer.run.state import RunState
@@ -138,6 +138,13 @@ def test_losses_that_are_no_numbers_are_left_out_of_the_plot() -> None:
     assert [step for step, _ in curves.raw] == [1, 2, 3]
     assert [step for step, _ in curves.smoothed] == [1, 2, 3, 4]
     assert curves_of(RunState(), 80).heights is None
+
+
+def test_the_best_validation_is_marked_and_so_is_the_first_of_two() -> None:
+    held = [(100, 0.3), (200, 0.1), (300, 0.1), (400, 0.2)]
+    state = RunState(points=Series(points(400)), validations=Series(Validation(s, loss, None) for s, loss in held))
+    assert curves_of(state, 80).best == ((200, 0.1),)
+    assert curves_of(RunState(points=Series(points(3))), 80).best == ()
 
 
 def test_ticks_are_round() -> None:

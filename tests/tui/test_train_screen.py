@@ -43,12 +43,15 @@ def test_a_live_run_shows_all_that_matters(live: Story, size: tuple[int, int]) -
         assert frame.startswith("  gollum  running  step 1,240 / 2,000  ██")
         assert "left" in frame.splitlines()[0]
         assert "loss 0.11" in frame
-        assert "x held out 0.118, best 0.118 at 1,000" in frame
+        assert "x held out 0.118, B best 0.118 at 1,000" in frame
         assert "0.42 s a step   learning rate 6.1e-06" in frame
         assert "step 1,200 · seed 42" in frame
         assert "saved hypernetworks/gollum-1200.pt at step 1200" in frame
         assert frame.count("▀") > 40
         assert any("⠒" <= c < "⣿" for c in frame)
+        edge = walker.app.screen.query_one("#curve").region.right
+        plot = [row[:edge] for row in frame.splitlines() if "│" in row or "┤" in row]
+        assert sum(row.count("B") for row in plot) == 1
         assert walker.rows()[-1] == "  p pause  s save  v preview  e edit  x stop  Ctrl+Q leave (the run goes on)"
 
     walk(body, size)

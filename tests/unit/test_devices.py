@@ -1,5 +1,7 @@
 """Gauges: what cannot be read is n/a, never 0 and never an error."""
 
+import os
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -156,6 +158,20 @@ def test_the_processor_needs_two_looks() -> None:
     sum(range(2_000_000))
     second = devices.read().cpu_percent
     assert second is None or 0 <= second <= 100
+
+
+def test_what_the_run_itself_used_of_the_processor_is_told_apart() -> None:
+    devices, own = Devices(FakeNvml(driver=False)), os.getpid()
+    assert devices.read([own]).cpu_run_percent is None
+    end = time.process_time() + 0.15
+    while time.process_time() < end:
+        pass
+    second = devices.read([own, 2**22 + 7])
+    assert second.cpu_run_percent is not None
+    assert second.cpu_run_percent > 0
+    assert second.cpu_wait_percent is not None
+    assert second.swap_bytes_s is not None
+    assert devices.read([]).cpu_run_percent is None
 
 
 def group(root: Path, limit: str, used: str, inactive: int = 0) -> None:

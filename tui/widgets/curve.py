@@ -11,7 +11,7 @@ from trainer.run.facts import StepPoint, Validation
 from trainer.run.state import RunState
 from tui.words import loss_text
 
-RAW, SMOOTHED, HELD_OUT = "·", "braille", "x"
+RAW, SMOOTHED, HELD_OUT, BEST = "·", "braille", "x", "B"
 RAW_COLOUR, SMOOTHED_COLOUR, HELD_OUT_COLOUR = 240, 110, 179
 """Numbers of the 256-colour palette."""
 _RANGE_SHARE = 0.9
@@ -25,6 +25,11 @@ class Curves:
     raw: tuple[tuple[int, float], ...]
     smoothed: tuple[tuple[int, float], ...]
     held_out: tuple[tuple[int, float], ...]
+
+    @property
+    def best(self) -> tuple[tuple[int, float], ...]:
+        """The lowest held-out loss, the first of several; nothing without any."""
+        return (min(self.held_out, key=lambda pair: pair[1]),) if self.held_out else ()
 
     @property
     def heights(self) -> tuple[float, float] | None:
@@ -75,7 +80,7 @@ def ticks(low: float, high: float, count: int) -> list[float]:
 
 
 class LossCurve(PlotextPlot):
-    """Raw and smoothed training loss as dots and a line, held-out loss as crosses."""
+    """Raw and smoothed training loss as dots and a line, held-out loss as crosses, the best of them as B."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -111,6 +116,8 @@ class LossCurve(PlotextPlot):
                 plot.scatter(*zip(*shown, strict=True), marker=marker, color=colour)
         if curves.smoothed:
             plot.plot(*zip(*curves.smoothed, strict=True), marker=SMOOTHED, color=SMOOTHED_COLOUR)
+        if curves.best:
+            plot.scatter(*zip(*curves.best, strict=True), marker=BEST, color=HELD_OUT_COLOUR)
         first, last = curves.raw[0][0] - 1, max(curves.raw[-1][0], self._state.steps_total or 0)
         plot.xlim(first, max(last, first + 2))
         plot.ylim(*heights)
