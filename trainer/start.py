@@ -1,5 +1,6 @@
 """From a project to a run that goes on by itself."""
 
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from trainer.captions.templates import template_names
 from trainer.config import RunConfig, config_toml
 from trainer.errors import AppError
 from trainer.files import write_atomic
+from trainer.memory import fitted
 from trainer.pictures.look import picture_files
 from trainer.project import Project
 from trainer.run.folder import RunFolder
@@ -15,8 +17,14 @@ from trainer.run.launch import start_worker
 from trainer.text import printable
 
 
-def start_run(project: Project, config: RunConfig) -> RunFolder:
+def start_run(project: Project, config: RunConfig, say: Callable[[str], None] = lambda text: None) -> RunFolder:
     """Make a run's folder and start its worker.
+
+    Args:
+        project: What to train.
+        config: With which settings; where they don't fit the GPU and aren't pinned, the run takes the least
+            costly rung that does.
+        say: Told of what the run does differently from `config`.
 
     Raises:
         AppError: there is nothing to train on, no base model, or the folder can't be written.
@@ -34,7 +42,9 @@ def start_run(project: Project, config: RunConfig) -> RunFolder:
             f"{printable(training_folder)} holds no pictures.",
             f"Run `hypernet crop {printable(project.name)}` first, or set data.folder.",
         )
-    config = settled(config)
+    config, note = fitted(project, settled(config))
+    if note:
+        say(note)
     try:
         folder = RunFolder.create(project.output, config.name, date.today())
         write_atomic(folder.config_file, config_toml(config))

@@ -13,9 +13,10 @@ from trainer.memory.account import LiveBytes
 from trainer.memory.disk import ARCHIVE_BYTES
 from trainer.memory.measure import DTYPES, Architecture, Subject, architectures
 from trainer.memory.network import NetworkSize
-from trainer.memory.rungs import Predictor, own_way
+from trainer.memory.predict import Predictor
 from trainer.memory.table import load_table
 from trainer.memory.target import Target
+from trainer.memory.ways import own_way
 from trainer.resume_state import ResumeState, optimizer_tensors, write_state
 
 WIDE = Structure((1, 2, 4, 2, 1), "swish")

@@ -1,6 +1,7 @@
 """Settings: defined once, merged by precedence, mistakes named in one line."""
 
 import tomllib
+from typing import Any
 
 import pytest
 
@@ -31,6 +32,7 @@ from trainer.errors import AppError
         ("optimizer.learning_rate=fast", ["optimizer.learning_rate", "'fast'", "5e-5:100"]),
         ("optimizer.clip=hard", ["optimizer.clip", "'hard'", "'norm'"]),
         ("memory.device=gpu", ["memory.device", "'gpu'", "cuda:N"]),
+        ("memory.weights=4bit", ["memory.weights", "full", "8bit"]),
         ("training.steps", ["has no value", "KEY=VALUE"]),
         ("name=a/b", ["name", "letters, digits"]),
     ],
@@ -114,3 +116,17 @@ def test_every_setting_has_a_help_text_and_every_preset_is_valid() -> None:
 )
 def test_known_bad_combinations_are_warned_of(settings: dict, word: str) -> None:  # type: ignore[type-arg]
     assert any(word in warning for warning in build_config(settings).warnings())
+
+
+@pytest.mark.parametrize(
+    ("memory", "reason"),
+    [
+        ({"precision": "tf32", "device": "cpu"}, "NVIDIA"),
+        ({"precision": "fp16", "device": "cpu"}, "needs a GPU"),
+        ({"offload": "all", "device": "mps"}, "frees nothing"),
+        ({"optimizer_on_host": True, "device": "mps"}, "frees nothing"),
+    ],
+)
+def test_what_a_device_cannot_do_is_refused_with_the_reason(memory: dict[str, Any], reason: str) -> None:
+    with pytest.raises(AppError, match=reason):
+        build_config({"memory": memory})

@@ -14,11 +14,12 @@ import pytest
 from trainer.config import RunConfig, config_toml
 from trainer.devices import Gauges, Gpu
 from trainer.errors import AppError
-from trainer.memory import Plan, make_plan
+from trainer.memory import Plan, apply_rung, choose_rung, make_plan, rungs_below
 from trainer.memory import plan as plan_module
 from trainer.memory import target as target_module
 from trainer.memory.recognise import architecture_of
 from trainer.memory.table import load_table
+from trainer.memory.ways import own_way
 from trainer.project import Project, create_project
 
 GIB = 1 << 30
@@ -141,7 +142,7 @@ def test_what_is_set_is_used_where_it_fits(plan_on: MakePlan) -> None:
 def test_the_first_rung_that_fits_is_recommended_with_its_settings(plan_on: MakePlan) -> None:
     batch = {"training": {"batch_size": 8}}
     names = [each.rung.name for each in plan_on(free_gib=80, **batch).rungs]
-    assert names == ["full", "micro-batch", "checkpointing", "384 px", "256 px"]
+    assert names == ["full", "micro-batch", "checkpointing", "medvram", "lowvram", "384 px", "256 px"]
 
     roomy = plan_on(free_gib=6.5, **batch)
     assert roomy.own is not None
@@ -156,12 +157,96 @@ def test_the_first_rung_that_fits_is_recommended_with_its_settings(plan_on: Make
 
 
 def test_smaller_pictures_are_the_last_resort_and_said_to_cost_detail(plan_on: MakePlan) -> None:
-    least = next(each for each in plan_on().rungs if each.rung.name == "checkpointing").rung.parts.total
+    least = next(each for each in plan_on().rungs if each.rung.name == "lowvram").rung.parts.total
     plan = plan_on(free_gib=least / GIB - 0.01)
     assert plan.recommended is not None
     assert plan.recommended.rung.way.size_px < 512
     assert any(setting.startswith("data.size=") for setting in plan.recommended.settings)
     assert "Smaller pictures cost detail" in plan.as_text()
+
+
+def test_every_rung_takes_less_than_the_one_above(plan_on: MakePlan) -> None:
+    for family in ("sd1", "sd2"):
+        plan = plan_on(free_gib=0.5, family=family, training={"batch_size": 4})
+        peaks = [each.rung.parts.allocated for each in plan.rungs if not each.rung.smaller]
+        assert peaks == sorted(peaks, reverse=True)
+        assert len(set(peaks)) == 5
+        factors = [each.rung.time_factor for each in plan.rungs if not each.rung.smaller]
+        assert factors[0] == 1.0
+        assert all(factor >= 1.0 for factor in factors)
+
+
+def test_a_run_takes_the_least_costly_rung_that_fits(plan_on: MakePlan) -> None:
+    seen = []
+    for free in (8.0, 3.0, 1.9, 1.5):
+        plan = plan_on(free_gib=free)
+        rung, why = choose_rung(plan)
+        assert rung is not None
+        seen.append(rung.rung.name)
+        config = apply_rung(plan.config, rung)
+        assert own_way(config) == rung.rung.way
+        assert config.training == plan.config.training
+        assert "fits" in why
+    assert seen == ["full", "checkpointing", "medvram", "lowvram"]
+
+
+def test_a_run_keeps_what_is_set_where_it_must(plan_on: MakePlan) -> None:
+    pinned = plan_on(free_gib=3.0, memory={"rung": "pinned"})
+    assert choose_rung(pinned)[0] is pinned.own
+    assert "pinned" in choose_rung(pinned)[1]
+    assert "pinned" in pinned.as_dict()["why"]
+    hopeless = plan_on(free_gib=0.5)
+    assert choose_rung(hopeless)[0] is hopeless.own
+    unknown = plan_on(free_gib=None, memory={"device": "cuda"})
+    assert choose_rung(unknown)[0] is unknown.own
+
+
+def test_pictures_get_smaller_only_when_allowed(plan_on: MakePlan) -> None:
+    least = next(each for each in plan_on().rungs if each.rung.name == "lowvram").rung.parts.total / GIB
+    tight = plan_on(free_gib=least - 0.01)
+    assert choose_rung(tight)[0] is tight.own
+    assert all(each.rung.way.size_px == 512 for each in rungs_below(tight))
+    assert any(each.rung.smaller for each in rungs_below(tight, smaller_pictures=True))
+    allowed = choose_rung(plan_on(free_gib=least - 0.01, memory={"smaller_pictures": True}))[0]
+    assert allowed is not None
+    assert allowed.rung.name in ("384 px", "256 px")
+    assert allowed.rung.price == "coarser pictures"
+
+
+def test_below_every_rung_lie_cheaper_ones_until_the_last(plan_on: MakePlan) -> None:
+    """Recovery goes down by them: each takes less than what ran out, with the same effective batch."""
+    config, names = None, []
+    for _ in range(12):
+        plan = plan_on(free_gib=None, training={"batch_size": 4}, memory={} if config is None else dict(config.memory))
+        own = plan.own
+        assert own is not None
+        below = rungs_below(plan)
+        if not below:
+            break
+        assert all(each.rung.parts.allocated < own.rung.parts.allocated for each in below)
+        assert all(each.rung.way.micro_batch <= own.rung.way.micro_batch for each in below)
+        config = apply_rung(plan.config, below[0])
+        assert config.training.batch_size == 4
+        names.append(below[0].rung.name)
+    assert names == [
+        "micro-batch",
+        "micro-batch",
+        "checkpointing",
+        "medvram",
+    ]  # without a card all is in the same memory
+
+
+def test_a_limit_makes_any_device_a_small_card(plan_on: MakePlan, project: Project) -> None:
+    plan_on(free_gib=None)
+    plan = make_plan(project, project.settings({}), limit_bytes=GIB)
+    assert plan.target.free_bytes == GIB
+    own = plan.own
+    assert own is not None
+    assert own.rung.parts.context == own.rung.parts.workspace == 0  # the limit counts tensors
+    assert [each.rung.name for each in plan.rungs][:4] == ["full", "checkpointing", "medvram", "lowvram"]
+    chosen = choose_rung(plan)[0]
+    assert chosen is not None
+    assert chosen.rung.parts.total <= GIB
 
 
 def test_what_is_faster_and_fits_is_offered(plan_on: MakePlan) -> None:
@@ -170,7 +255,7 @@ def test_what_is_faster_and_fits_is_offered(plan_on: MakePlan) -> None:
 
 
 def test_nothing_fits(plan_on: MakePlan) -> None:
-    plan = plan_on(free_gib=1.0)
+    plan = plan_on(free_gib=0.5)
     assert plan.recommended is None
     assert "neither it nor anything below it fits" in plan.as_text()
 
@@ -290,7 +375,14 @@ def test_text_is_calm_and_narrow(plan_on: MakePlan, project: Project) -> None:
 def test_json_holds_all_of_it(plan_on: MakePlan) -> None:
     tree = json.loads(json.dumps(plan_on(free_gib=3.0).as_dict()))
     assert tree["model"]["family"] == "sd1"
-    assert [rung["name"] for rung in tree["rungs"]] == ["full", "checkpointing", "384 px", "256 px"]
+    assert [rung["name"] for rung in tree["rungs"]] == [
+        "full",
+        "checkpointing",
+        "medvram",
+        "lowvram",
+        "384 px",
+        "256 px",
+    ]
     own = tree["rungs"][0]
     assert own["as_set"] is True
     assert own["peak_bytes"] == sum(own["parts"].values())

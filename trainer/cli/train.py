@@ -33,7 +33,7 @@ def train(
     config = opened.settings(parse_assignments(set_ or []), preset=preset)
     for warning in [*config.warnings(), *filter(None, [logout_warning()])]:
         typer.echo(f"Note: {warning}")
-    folder = start_run(opened, config)
+    folder = start_run(opened, config, typer.echo)
     typer.echo(f"Started {printable(folder.path)}")
     if detach:
         typer.echo(f"Follow it: hypernet attach {printable(folder.path)}")

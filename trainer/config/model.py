@@ -214,14 +214,31 @@ class ValidationSettings(Section):
 
 
 class MemorySettings(Section):
-    """Where and how the run is computed. None of these changes what is learned, precision excepted."""
+    """Where and how the run is computed. None of these changes what is learned, rounding excepted."""
 
     device: str = setting("auto", "auto, cpu, cuda, cuda:1 or mps")
-    precision: Literal["auto", "fp32", "fp16", "bf16"] = setting(
-        "auto", "Numbers of the frozen model; auto: bf16 or fp16 on a GPU, fp32 on the CPU"
+    precision: Literal["auto", "fp32", "tf32", "fp16", "bf16"] = setting(
+        "auto",
+        "Numbers of the frozen model; auto: bf16 or fp16 on a GPU, fp32 on the CPU; tf32: fp32 with faster, "
+        "coarser products on NVIDIA cards",
     )
     micro_batch: int = setting(0, "Pictures at once on the device; 0 takes the whole batch", unit="pictures", ge=0)
     gradient_checkpointing: bool = setting(False, "Compute activations twice: less memory, about a third more time")
+    weights: Literal["full", "8bit"] = setting(
+        "full", "How the frozen UNet's weights are stored; 8bit: half or a quarter of the memory, tiny differences"
+    )
+    offload: Literal["none", "half", "all"] = setting(
+        "none", "Layers of the frozen UNet kept in the host's memory and fetched when they are needed; takes time"
+    )
+    optimizer_on_host: bool = setting(
+        False, "Keep AdamW's moments in the host's memory and update there; the same result, a little more time"
+    )
+    rung: Literal["auto", "pinned"] = setting(
+        "auto", "auto: if what is set doesn't fit the GPU, take the next rung that does; pinned: never change it"
+    )
+    smaller_pictures: bool = setting(
+        False, "Let auto go down to 384 or 256 px where nothing else fits; pictures get coarser"
+    )
     threads: int = setting(0, "CPU threads; 0 takes all cores", ge=0, le=1024)
 
     @field_validator("device")
@@ -230,6 +247,18 @@ class MemorySettings(Section):
         if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
             raise ValueError("must be auto, cpu, mps, cuda or cuda:N with the number of a card")
         return device
+
+    @model_validator(mode="after")
+    def _device_has_it(self) -> "MemorySettings":
+        if self.precision == "tf32" and self.device in ("cpu", "mps"):
+            raise ValueError(f"precision tf32 is a way of NVIDIA cards to multiply; on {self.device} take fp32")
+        if self.precision == "fp16" and self.device == "cpu":
+            raise ValueError("precision fp16 needs a GPU; on the CPU take fp32, bf16 or auto")
+        if self.offload != "none" and self.device == "mps":
+            raise ValueError("offload frees nothing on mps, where the GPU's memory is the host's; take none")
+        if self.optimizer_on_host and self.device == "mps":
+            raise ValueError("optimizer_on_host frees nothing on mps, where the GPU's memory is the host's")
+        return self
 
 
 class RunConfig(Section):

@@ -11,7 +11,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from trainer.diffusion import Diffusion
 from trainer.hypernetwork import Hypernetwork, Structure, attach, unet_dims
 from trainer.memory.account import LiveBytes, cuda_autocast
+from trainer.memory.layers import figures as layer_figures
 from trainer.memory.network import REFERENCE
 from trainer.step import Denoiser, MicroBatch
 
@@ -246,6 +247,7 @@ def tabulate(architecture: Architecture, say: Callable[[str], None]) -> dict[str
             if precision == "fp32":
                 flop = {size: subject.step_flop(side) for size, side in sides.items()}
                 unet_parameters = sum(p.numel() for p in subject.unet.parameters())
+                frozen = asdict(layer_figures(subject.unet))
             del subject
             gc.collect()
         vae = {size: vae_peaks(architecture, side) for size, side in sides.items()}
@@ -259,6 +261,7 @@ def tabulate(architecture: Architecture, say: Callable[[str], None]) -> dict[str
         "unet_parameters": unet_parameters,
         "vae_parameters": next(iter(vae.values()))["parameters"],
         "text_parameters": architecture.text_parameters,
+        "frozen": frozen,
         "step": steps,
         "preview": preview,
         "decode": {size: figures["decode"] for size, figures in vae.items()},

@@ -7,12 +7,20 @@ from typing import Literal
 from trainer.config import RunConfig
 from trainer.memory.earlier import EarlierRun
 from trainer.memory.network import REFERENCE, NetworkSize, parameters_of
-from trainer.memory.rungs import Way, own_way
-from trainer.memory.table import Architecture, Precision
+from trainer.memory.table import BYTES, Architecture, Precision
+from trainer.memory.target import Target
+from trainer.memory.ways import Way, own_way
 from trainer.schedule import parse_rate_text
 
 FEWEST_TO_HOLD_OUT = 12
 """With fewer pictures none is held out."""
+
+TRANSFER_BYTES_S = 10e9
+"""From the host to a card: PCIe 3.0 with 16 lanes, pinned memory. An estimate until a run was measured."""
+UNPACK_BYTES_S = {"cuda": 200e9, "mps": 100e9, "cpu": 4e9}
+"""Reading 8-bit weights and writing wide ones."""
+OPERATIONS_S = {"cuda": 10e12, "mps": 3e12, "cpu": 1e11}
+"""Assumed only to compare ways of which none was measured."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +49,29 @@ class Work:
         if way.checkpointing:
             one += self.architecture.flop("forward", area)
         return self.config.training.batch_size * one
+
+    def seconds(self, way: Way, target: Target, per_operation: float | None = None) -> float:
+        """Return the time of one optimizer step: operations, unpacking, and what transfers add beyond both.
+
+        Args:
+            way: How it is computed.
+            target: Where.
+            per_operation: Seconds, as measured; a usual card's where nothing was.
+        """
+        speed = per_operation or 1 / OPERATIONS_S[target.kind]
+        layers, item = self.architecture.frozen, BYTES[target.precision]
+        passes = (3 if way.checkpointing else 2) * -(-self.config.training.batch_size // way.micro_batch)
+        compute = speed * self.step(way)
+        in_8bit = way.weights == "8bit"
+        if in_8bit:
+            compute += passes * layers.parameters * (1 + item) / UNPACK_BYTES_S[target.kind]
+        away = 0
+        if way.offload != "none":
+            away = layers.bytes_of(item, in_8bit=in_8bit, half=way.offload == "half")
+        transfer = passes * away / TRANSFER_BYTES_S
+        # Gradients and weights to the host, where about seven times their bytes are read and written, and back.
+        update = 10 * self.network.weight_bytes / TRANSFER_BYTES_S if way.optimizer_on_host else 0.0
+        return max(compute, transfer) + update
 
     def preview(self) -> float:
         """Return the operations of one preview: two halves for each sampling step, then the decoder."""
@@ -85,8 +116,7 @@ def find_pace(
     work: Work,
     way: Way,
     num_pictures: int,
-    precision: Precision,
-    device: str,
+    target: Target,
     runs: list[EarlierRun],
     work_of: Callable[[EarlierRun], Work | None],
 ) -> Pace | None:
@@ -96,29 +126,32 @@ def find_pace(
         work: What is to be done.
         way: How a step is to be computed.
         num_pictures: Training pictures.
-        precision: Of the frozen model.
-        device: As torch names it.
+        target: Where it is computed.
         runs: Earlier runs of this machine, the most telling first.
         work_of: What an earlier run did; None where it can no longer be told.
     """
     estimate = None
     for run in runs:
-        if run.device != device or run.config.memory.threads != work.config.memory.threads:
+        if run.device != target.name or run.config.memory.threads != work.config.memory.threads:
             continue
         done = work_of(run)
-        if done is None or _half(run.config, precision) != (precision == "half"):
+        if done is None or _half(run.config, target.precision) != (target.precision == "half"):
             continue
-        pace = _scaled(work, way, num_pictures, run, done)
+        pace = _scaled(work, way, target, num_pictures, run, done)
         if pace.source == "measured":
             return pace
         estimate = estimate or pace
     return estimate
 
 
-def _scaled(work: Work, way: Way, num_pictures: int, run: EarlierRun, done: Work) -> Pace:
-    same = _essence(work, way) == _essence(done, own_way(run.config))
-    per_operation = run.step_s / done.step(own_way(run.config))
-    step_s = run.step_s if same else work.step(way) * per_operation
+def _scaled(work: Work, way: Way, target: Target, num_pictures: int, run: EarlierRun, done: Work) -> Pace:
+    its_way = own_way(run.config)
+    same = essence(work, way) == essence(done, its_way)
+    # What isn't computing in the earlier run's step is taken off, as far as it is known.
+    assumed = done.seconds(its_way, target)
+    computing = done.step(its_way) / OPERATIONS_S[target.kind]
+    per_operation = run.step_s * min(1.0, computing / assumed) / done.step(its_way)
+    step_s = run.step_s if same else work.seconds(way, target, per_operation)
     steps = last_step(work.config)
     settings = work.config
     preview_s = work.preview() * per_operation
@@ -131,7 +164,8 @@ def _scaled(work: Work, way: Way, num_pictures: int, run: EarlierRun, done: Work
     return Pace(step_s, total, "measured" if same else "estimated", run.folder.title)
 
 
-def _essence(work: Work, way: Way) -> tuple[object, ...]:
+def essence(work: Work, way: Way) -> tuple[object, ...]:
+    """Return what decides a step's work: equal for two runs whose steps take the same."""
     return work.architecture.name, work.network, work.config.training.batch_size, way
 
 

@@ -11,10 +11,12 @@ from trainer.memory.disk import DiskNeed, disk_need
 from trainer.memory.earlier import EarlierRun, earlier_runs
 from trainer.memory.network import NetworkSize
 from trainer.memory.pace import Pace, Work, find_pace, last_step
+from trainer.memory.predict import Predictor
 from trainer.memory.recognise import architecture_of
-from trainer.memory.rungs import Predictor, Rung, settings_for
+from trainer.memory.rungs import Ladder, Rung
 from trainer.memory.table import Architecture
 from trainer.memory.target import Target, choose_target
+from trainer.memory.ways import settings_for
 from trainer.pictures.look import few_pictures_warning, picture_files
 from trainer.project import Project
 from trainer.text import printable
@@ -43,6 +45,8 @@ class Plan:
     target: Target
     num_pictures: int
     rungs: tuple[RungPlan, ...] = ()
+    below: tuple[RungPlan, ...] = ()
+    """Rungs that take less than what is set, the least costly first: where to go when memory ran out all the same."""
     caching_bytes: int = 0
     """What must be free while latents are computed, before the steps."""
     preview_bytes: int = 0
@@ -65,8 +69,8 @@ class Plan:
         """What is set, if it fits or that is unknown; else the first rung that fits; None where none does."""
         if self.own is None or self.own.fits is not False:
             return self.own
-        same_size = [each for each in self.rungs if each.rung.way.size_px == self.own.rung.way.size_px]
-        return next((each for each in [*same_size, *self.rungs] if each.fits), None)
+        # Pictures get smaller only below all that keeps their size.
+        return next((each for each in sorted(self.rungs, key=lambda each: each.rung.smaller) if each.fits), None)
 
     @property
     def preview_fits(self) -> bool | None:
@@ -89,7 +93,9 @@ class Plan:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the plan as JSON values; bytes, seconds and pixels."""
-        recommended = self.recommended
+        from trainer.memory.choose import choose_rung
+
+        recommended, (used, why) = self.recommended, choose_rung(self)
         return {
             "project": self.project_name,
             "model": {
@@ -104,7 +110,10 @@ class Plan:
             "pictures": self.num_pictures,
             "network_parameters": self.parameters,
             "rungs": [_rung_dict(each) for each in self.rungs],
+            "below": [_rung_dict(each) for each in self.below],
             "recommended": recommended and _rung_dict(recommended),
+            "used": used and _rung_dict(used),
+            "why": why,
             "caching": {"peak_bytes": self.caching_bytes, "fits": self.caching_fits},
             "preview": {"peak_bytes": self.preview_bytes, "fits": self.preview_fits},
             "measured_peak_bytes": self.measured_peak_bytes,
@@ -127,25 +136,37 @@ class Plan:
 
 
 def _rung_dict(each: RungPlan) -> dict[str, Any]:
-    rung = each.rung
+    rung, way = each.rung, each.rung.way
     return {
         "name": rung.name,
         "as_set": rung.as_set,
-        "micro_batch": rung.way.micro_batch,
+        "micro_batch": way.micro_batch,
         "accumulation": rung.accumulation,
-        "gradient_checkpointing": rung.way.checkpointing,
-        "size_px": rung.way.size_px,
+        "gradient_checkpointing": way.checkpointing,
+        "weights": way.weights,
+        "offload": way.offload,
+        "optimizer_on_host": way.optimizer_on_host,
+        "size_px": way.size_px,
+        "price": rung.price,
         "parts": asdict(rung.parts),
         "allocated_bytes": rung.parts.allocated,
         "peak_bytes": rung.parts.total,
+        "preview_bytes": rung.preview_bytes,
         "fits": each.fits,
         "settings": list(each.settings),
         "step_s": each.pace and each.pace.step_s,
+        "total_s": each.pace and each.pace.total_s,
+        "time_factor": round(rung.time_factor, 3),
     }
 
 
-def make_plan(project: Project, config: RunConfig) -> Plan:
+def make_plan(project: Project, config: RunConfig, limit_bytes: int | None = None) -> Plan:
     """Predict what a run of a project with these settings takes; torch stays unloaded.
+
+    Args:
+        project: Whose pictures and earlier runs count.
+        config: The settings.
+        limit_bytes: Most that the run's tensors may take on the device, where that is less than what is free.
 
     Raises:
         AppError: there is no base model, or none that can be trained on.
@@ -157,7 +178,7 @@ def make_plan(project: Project, config: RunConfig) -> Plan:
             "Give one with --set model.path=FILE.",
         )
     gauges = read_gauges(disk=project.root)
-    target = choose_target(config.memory, gauges)
+    target = choose_target(config.memory, gauges, limit_bytes)
     num_pictures = _count_pictures(project.root / config.data.folder)
     warnings = [*config.warnings(), *filter(None, [few_pictures_warning(num_pictures) if num_pictures else ""])]
     if not num_pictures:
@@ -166,9 +187,15 @@ def make_plan(project: Project, config: RunConfig) -> Plan:
     if architecture is None:
         return Plan(project.name, config, None, target, num_pictures, warnings=tuple(warnings))
     network = NetworkSize.of(config.network, architecture.dims)
-    predictor = Predictor(config, architecture, network, target)
     runs = earlier_runs(project.root)
-    rungs = tuple(_plan_rung(rung, predictor, num_pictures, runs) for rung in predictor.rungs())
+    predictor = Predictor(config, architecture, network, target)
+    ladder = Ladder(predictor)
+
+    def planned(rungs: list[Rung]) -> tuple[RungPlan, ...]:
+        return tuple(_plan_rung(rung, predictor, num_pictures, runs) for rung in rungs)
+
+    rungs = planned(ladder.rungs())
+    own = next(each.rung for each in rungs if each.rung.as_set)
     return Plan(
         project.name,
         config,
@@ -176,8 +203,9 @@ def make_plan(project: Project, config: RunConfig) -> Plan:
         target,
         num_pictures,
         rungs,
+        planned(ladder.below()),
         caching_bytes=predictor.caching_bytes(),
-        preview_bytes=predictor.preview_bytes() if config.preview.every else 0,
+        preview_bytes=own.preview_bytes,
         measured_peak_bytes=_measured_peak(rungs, runs),
         parameters=network.parameters,
         disk=disk_need(config, architecture, network, num_pictures),
@@ -193,8 +221,7 @@ def _plan_rung(rung: Rung, predictor: Predictor, num_pictures: int, runs: list[E
         work,
         rung.way,
         num_pictures,
-        target.precision,
-        target.name,
+        target,
         runs,
         lambda run: _work_of(run, config, predictor.architecture),
     )

@@ -3,6 +3,7 @@
 import textwrap
 from typing import TYPE_CHECKING
 
+from trainer.memory.choose import choose_rung
 from trainer.memory.pace import last_step
 from trainer.text import duration_text, printable, size_text
 
@@ -10,7 +11,7 @@ if TYPE_CHECKING:
     from trainer.memory.plan import Plan, RungPlan
 
 COLUMNS = 80
-_FITS = {True: "fits", False: "too much", None: ""}
+_FITS = {True: "fits", False: "no", None: ""}
 
 
 def plan_text(plan: "Plan") -> str:
@@ -46,7 +47,7 @@ def _memory_table(plan: "Plan") -> str:
     most = max(each.rung.parts.total for each in plan.rungs)
     unit, unit_bytes, digits = ("GiB", 1 << 30, 2) if most >= 2 << 30 else ("MiB", 1 << 20, 0)
     title = f"{plan.target.memory_word} in {unit}"
-    heading = f"{title:<28}{'UNet':>6}{'network':>9}{'activations':>13}{'rest':>7}{'peak':>7}"
+    heading = f"{title:<27}{'UNet':>6}{'network':>8}{'activations':>12}{'rest':>6}{'peak':>6}{'time':>6}"
     return "\n".join([heading, *(_row(each, unit_bytes, digits) for each in plan.rungs)])
 
 
@@ -56,17 +57,24 @@ def _row(each: "RungPlan", unit_bytes: int, digits: int) -> str:
     network = parts.network + parts.optimizer + parts.gradients
     figures = zip(
         (parts.unet, network, parts.activations, parts.workspace + parts.context, parts.total),
-        (6, 9, 13, 7, 7),
+        (6, 8, 12, 6, 6),
         strict=True,
     )
     cells = "".join(f"{value / unit_bytes:>{width}.{digits}f}" for value, width in figures)
-    return f"{mark + _name(each):<28}{cells}  {_FITS[each.fits]}".rstrip()
+    return f"{mark + _name(each):<27}{cells}{_times(each.rung.time_factor):>6}  {_FITS[each.fits]}".rstrip()
+
+
+def _times(factor: float) -> str:
+    return f"×{factor:.2f}" if factor < 10 else f"×{factor:.0f}"
 
 
 def _name(each: "RungPlan") -> str:
     way, several = each.rung.way, each.rung.accumulation > 1
     words = [f"{way.size_px} px"] if each.rung.name.endswith(" px") else []
-    words += ["checkpointing"] if way.checkpointing else ["micro-batch"] if several else ["full"]
+    if way.offload == "none" and way.weights == "full":
+        words += ["checkpointing"] if way.checkpointing else ["micro-batch"] if several else ["full"]
+    words += ["8-bit"] if way.weights == "8bit" else []
+    words += {"none": [], "half": ["half away"], "all": ["lowvram"]}[way.offload]
     words += [f"{way.micro_batch}×{each.rung.accumulation}"] if several else []
     return " ".join(words)
 
@@ -76,12 +84,16 @@ def _verdict(plan: "Plan") -> str:
     lines = []
     if any(each.rung.accumulation > 1 for each in plan.rungs):
         lines.append("m×n: m pictures at once, n times a step; the result is the same.")
+    lines += _legend(plan)
     if own is None or own.fits is None:
         lines.append(f"* is what is set. Whether it fits is unknown: no free {plan.target.memory_word} was read.")
     elif own.fits:
         lines += ["* is what is set; it fits and will be used.", *_faster(plan, own)]
     elif recommended is None:
         lines.append("* is what is set; neither it nor anything below it fits. Free some memory first.")
+    elif (used := choose_rung(plan)[0]) is not None and used is not own:
+        lines.append(f"* is what is set; it does not fit, so `hypernet train` will use {_name(used)}. To set it:")
+        lines += _options(used)
     else:
         lines += [f"* is what is set; it does not fit. {_name(recommended)} does; add:", *_options(recommended)]
         if recommended.rung.way.size_px != own.rung.way.size_px:
@@ -90,6 +102,18 @@ def _verdict(plan: "Plan") -> str:
     if plan.measured_peak_bytes:
         lines.append(f"Measured here with these settings: {size_text(plan.measured_peak_bytes)} in tensors.")
     return "\n".join(_filled(line) if len(line) > COLUMNS else line for line in lines)
+
+
+def _legend(plan: "Plan") -> list[str]:
+    """Explain the words of the table that are in it."""
+    ways = [each.rung.way for each in plan.rungs]
+    kinds = (
+        (any(way.weights == "8bit" for way in ways), "8-bit: frozen weights in 8 bits, tiny differences"),
+        (any(way.offload == "half" for way in ways), "half away: every second layer is on the host"),
+        (any(way.offload == "all" for way in ways), "lowvram: all layers are on the host"),
+    )
+    words = [text for present, text in kinds if present]
+    return [f"{'; '.join(words)}. All but full, micro-batch and checkpointing update on the host."] if words else []
 
 
 def _faster(plan: "Plan", own: "RungPlan") -> list[str]:

@@ -10,6 +10,10 @@ from typing import Any, Literal
 
 Precision = Literal["fp32", "half"]
 BYTES: Mapping[Precision, int] = {"fp32": 4, "half": 2}
+GROUP = 128
+"""Most weights that share a scale where they are stored in 8 bits; a scale is a float32."""
+MOST_WINDOW_BYTES = 192 << 20
+"""Of the place on the device that fetched layers take turns in, unless two of the largest need more."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,30 @@ class AttentionKind:
     """The latents' side is divided by this."""
     width: int
     count: int
+
+
+@dataclass(frozen=True)
+class FrozenFigures:
+    """The layers of a UNet that can be stored in 8 bits or kept on the host."""
+
+    parameters: int
+    """Their weights; biases and all else stay as they are."""
+    scales: int
+    half_parameters: int
+    """Of every second layer, which "half" keeps on the host."""
+    half_scales: int
+    largest: int
+    """Weights of the largest layer."""
+
+    def bytes_of(self, weight_bytes: int, *, in_8bit: bool, half: bool = False) -> int:
+        """Return what the weights take, of all layers or of those that "half" keeps on the host."""
+        parameters, scales = (self.half_parameters, self.half_scales) if half else (self.parameters, self.scales)
+        return parameters + 4 * scales if in_8bit else weight_bytes * parameters
+
+
+def window_bytes(total_bytes: int, largest_bytes: int) -> int:
+    """Return the size of the place for fetched layers: room for the next ones, but no more than helps."""
+    return max(2 * largest_bytes, min(MOST_WINDOW_BYTES, total_bytes // 8))
 
 
 @dataclass(frozen=True)
@@ -36,6 +64,7 @@ class Architecture:
     unet_parameters: int
     vae_parameters: int
     text_parameters: int
+    frozen: FrozenFigures
     figures: Mapping[str, Any]
 
     @property
@@ -105,5 +134,6 @@ def _read(name: str, entry: Mapping[str, Any]) -> Architecture:
         unet_parameters=entry["unet_parameters"],
         vae_parameters=entry["vae_parameters"],
         text_parameters=entry["text_parameters"],
+        frozen=FrozenFigures(**entry["frozen"]),
         figures=entry,
     )

@@ -3,7 +3,7 @@
 import os
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
 
@@ -25,6 +25,13 @@ class Target:
     free_bytes: int | None
     total_bytes: int | None
     precision: Precision
+    limited: bool = False
+    """Whether `free_bytes` is a limit on the tensors of this run alone."""
+
+    @property
+    def shares_ram(self) -> bool:
+        """Whether what is kept on the host takes from the same memory."""
+        return self.kind != "cuda" and not self.limited
 
     @property
     def memory_word(self) -> str:
@@ -32,11 +39,23 @@ class Target:
         return "VRAM" if self.kind == "cuda" else "RAM"
 
 
-def choose_target(settings: MemorySettings, gauges: Gauges) -> Target:
+def choose_target(settings: MemorySettings, gauges: Gauges, limit_bytes: int | None = None) -> Target:
     """Return the device that the settings mean, by the same rules as the worker.
 
     A card that isn't there is a target without figures: the worker will say so.
+
+    Args:
+        settings: Of the run.
+        gauges: Readings of the machine.
+        limit_bytes: Most that the run's tensors may take, where it is held below what is free.
     """
+    target = _device(settings, gauges)
+    if limit_bytes is None or (target.free_bytes is not None and limit_bytes >= target.free_bytes):
+        return target
+    return replace(target, free_bytes=limit_bytes, limited=True)
+
+
+def _device(settings: MemorySettings, gauges: Gauges) -> Target:
     kind, _, number = settings.device.partition(":")
     cards = _visible(gauges.gpus) if _torch_has_cuda() or kind == "cuda" else []
     if kind == "cuda" or (kind == "auto" and cards):
