@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import tomlkit
+from pydantic import field_validator
 
 from trainer.config import RunConfig, Section, build_config, load_preset
 from trainer.config.model import setting
@@ -34,13 +35,34 @@ class CropSettings(Section):
 
     mode: Literal["center", "focal", "face", "auto-size", "split"] = setting("center", "Where the frame is put")
     flip: bool = setting(False, "Add a mirrored copy of every picture")
+    face_model: str = setting("", "YuNet's ONNX file, for faces; empty takes OpenCV's own cascades")
+    face_weight: float = setting(0.9, "How much faces count for the focal point", ge=0, le=1)
+    entropy_weight: float = setting(0.15, "How much detail counts for the focal point", ge=0, le=1)
+    edge_weight: float = setting(0.5, "How much corners and edges count for the focal point", ge=0, le=1)
+    split_threshold: float = setting(0.5, "Split pictures of which one crop would keep at most this share", ge=0, le=1)
+    split_overlap: float = setting(0.2, "Share of a piece that the next one shows again", ge=0, le=0.9)
+    smallest_side: int = setting(384, "auto-size: least side", unit="px", ge=64, le=2048, multiple_of=64)
+    largest_side: int = setting(768, "auto-size: greatest side", unit="px", ge=64, le=2048, multiple_of=64)
+    smallest_area: int = setting(4096, "auto-size: least area", unit="px²", ge=4096)
+    largest_area: int = setting(409_600, "auto-size: greatest area", unit="px²", ge=4096)
+    largest_cut: float = setting(0.1, "auto-size: greatest share of a picture that may be cut away", ge=0, le=1)
+    prefer: Literal["area", "fit"] = setting("area", "auto-size: the largest area, or the least cut, first")
 
 
 class CaptionSettings(Section):
     """Where captions come from."""
 
-    source: str = setting("filename", "filename, text, or a captioner")
+    source: str = setting("filename", "filename, text, files, or captioners such as blip or deepbooru,blip")
+    text: str = setting("", "The caption of every picture, for the source text")
+    extension: str = setting(".txt", "Of the caption files beside the source pictures")
     existing: Literal["ignore", "keep", "prepend", "append"] = setting("keep", "What becomes of captions already there")
+
+    @field_validator("extension")
+    @classmethod
+    def _is_extension(cls, extension: str) -> str:
+        if not extension.startswith(".") or len(Path(f"x{extension}").suffixes) != 1 or "/" in extension:
+            raise ValueError("must be a dot and letters, e.g. .caption")
+        return extension
 
 
 class ProjectConfig(Section):

@@ -13,6 +13,10 @@ Existing = Literal["ignore", "keep", "prepend", "append"]
 ignore: only the new one; keep: the old one where there is one; prepend: old, space, new; append: new, space, old."""
 
 
+Progress = Callable[[int, int, Path, str, str], None]
+"""Called with how many are done, how many there are, the picture, "written", "unchanged" or "without", its caption."""
+
+
 @dataclass(frozen=True)
 class CaptionReport:
     """What was done to a folder's captions."""
@@ -33,6 +37,7 @@ def caption_folder(
     existing: Existing = "keep",
     source_of: Mapping[str, Path] | None = None,
     extension: str = EXTENSION,
+    progress: Progress | None = None,
 ) -> CaptionReport:
     """Write a caption file beside each training picture.
 
@@ -44,13 +49,14 @@ def caption_folder(
         existing: What becomes of existing captions.
         source_of: Source picture by training picture's file name.
         extension: Of the caption files beside the sources, e.g. ".caption".
+        progress: Told about every picture.
 
     Raises:
         AppError: a caption cannot be read or written.
     """
     written: dict[str, str] = {}
     unchanged, without, warnings = [], [], []
-    for crop in crops:
+    for done, crop in enumerate(crops, 1):
         own, inherited = read_caption(crop), None
         source = (source_of or {}).get(crop.name)
         if own is None and source is not None:
@@ -61,11 +67,16 @@ def caption_folder(
         text = combined(old, make(crop), existing)
         if own is not None and text == own.text:
             unchanged.append(crop.name)
+            status = "unchanged"
         elif text:
             write_caption(crop, text)
             written[crop.name] = text
+            status = "written"
         else:
             without.append(crop.name)
+            status = "without"
+        if progress is not None:
+            progress(done, len(crops), crop, status, text)
     return CaptionReport(written, tuple(unchanged), tuple(without), tuple(warnings))
 
 

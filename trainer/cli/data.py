@@ -1,13 +1,11 @@
 """`hypernet check`, `crop` and `caption`: from source pictures to training pictures with captions."""
 
-from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast, get_args
 
 import typer
 
-from trainer.cli.output import MARKS, print_histogram, print_json, print_warnings, progress_line
+from trainer.cli.output import MARKS, print_histogram, print_json, print_warnings
 from trainer.errors import AppError
 from trainer.text import nearest, printable
 
@@ -31,23 +29,13 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Look at every source picture and its caption; say what can be used, what not, and why."""
-    from trainer.captions.check import check_captions
-    from trainer.pictures.check import check_folder
+    from trainer.cli.jobs import run_job
     from trainer.project import open_project
 
     opened = open_project(project)
-    choices = _updated_choices(opened, leave_out or [], take_back or [], [])
-    data = opened.settings({"data": {"size": size}} if size else {}).data
-    report = check_folder(
-        opened.pictures,
-        data.size,
-        keep_aspect=data.keep_aspect,
-        left_out_names=choices.left_out,
-        record=opened.cache / "check.json",
-        workers=workers,
-        progress=progress_line("Looking"),
-    )
-    captions = check_captions([each.path for each in report.looks if each.usable])
+    _updated_choices(opened, leave_out or [], take_back or [], [])
+    checked = run_job(opened, "check", "Looking", size=size, workers=workers)
+    report, captions = checked.pictures, checked.captions
     if as_json:
         looks = [{**asdict(each), "path": str(each.path)} for each in report.looks]
         whole = {key: value for key, value in vars(report).items() if key != "looks"}
@@ -78,7 +66,9 @@ def crop(
             help="Where the frame is put: middle; focal point; around faces; the size that suits the shape; in pieces."
         ),
     ] = None,
-    face_model: Annotated[str, typer.Option(help="YuNet's ONNX file, for faces; OpenCV's cascades without.")] = "",
+    face_model: Annotated[
+        str | None, typer.Option(help="YuNet's ONNX file, for faces; OpenCV's cascades without.")
+    ] = None,
     keep_aspect: Annotated[bool | None, typer.Option(help="Keep the pictures' shape, in multiples of 64.")] = None,
     flip: Annotated[bool | None, typer.Option(help="Add a mirrored copy of every picture.")] = None,
     frame: Annotated[
@@ -94,35 +84,16 @@ def crop(
     as_json: Json = False,
 ) -> None:
     """Cut the source pictures to training pictures; what was cut before and has not changed is kept."""
-    from trainer.pictures.folder import crop_folder
-    from trainer.pictures.options import CropOptions
+    from trainer.cli.jobs import run_job
     from trainer.project import open_project
 
     opened = _updated(
         open_project(project),
-        crop={"mode": mode, "flip": flip},
+        crop={"mode": mode, "flip": flip, "face_model": face_model},
         settings={"data": {"size": size, "keep_aspect": True if mode == "auto-size" else keep_aspect}},
     )
-    choices = _updated_choices(opened, leave_out or [], take_back or [], frame or [])
-    data = opened.settings().data
-    options = CropOptions(
-        size=data.size,
-        mode=opened.config.crop.mode,
-        keep_aspect=data.keep_aspect,
-        face_model=face_model,
-        flip=opened.config.crop.flip,
-        keep_alpha=data.alpha_as_weight,
-    )
-    report = crop_folder(
-        opened.pictures,
-        opened.processed,
-        options,
-        frames=choices.frames,
-        modes=choices.modes,
-        left_out=choices.left_out,
-        workers=workers,
-        progress=progress_line("Cropping"),
-    )
+    _updated_choices(opened, leave_out or [], take_back or [], frame or [])
+    report, data = run_job(opened, "crop", "Cropping", workers=workers), opened.settings().data
     if as_json:
         print_json({"folder": str(opened.processed), "size": data.size, **asdict(report)})
         return
@@ -153,34 +124,38 @@ def caption(
             "files: only the captions that lie beside the sources.",
         ),
     ] = None,
-    text: Annotated[str, typer.Option(help="The caption for --with text.")] = "",
+    text: Annotated[str | None, typer.Option(help="The caption for --with text.")] = None,
     existing: Annotated[
         Literal["ignore", "keep", "prepend", "append"] | None,
         typer.Option(help="What becomes of captions already there: put before or after the new one, or …"),
     ] = None,
-    extension: Annotated[str, typer.Option(help="Of the caption files beside the sources.")] = ".txt",
+    extension: Annotated[str | None, typer.Option(help="Of the caption files beside the sources.")] = None,
     as_json: Json = False,
 ) -> None:
     """Write a caption file beside each training picture."""
-    from trainer.captions.folder import caption_folder
+    from trainer.cli.jobs import run_job
     from trainer.project import open_project
 
-    if not extension.startswith(".") or len(Path(f"x{extension}").suffixes) != 1:
-        raise AppError("Captions", f"--extension is {printable(extension)}.", "Write a dot and letters: .caption")
     opened = open_project(project)
-    make = _caption_maker(with_ or opened.config.caption.source, text, opened)
-    opened = _updated(opened, caption={"source": with_, "existing": existing})
-    crops, source_of = _training_pictures(opened)
-    report = caption_folder(
-        crops, make, existing=opened.config.caption.existing, source_of=source_of, extension=extension
+    if (with_ or opened.config.caption.source) == "text":
+        fits = bool((opened.config.caption.text if text is None else text).strip())
+    else:
+        fits = text is None
+    if not fits:
+        raise AppError("Captions", "--with text and --text go together.", 'Write: --with text --text "a caption"')
+    opened = _updated(
+        opened,
+        caption={"source": with_, "text": text, "existing": existing, "extension": extension},
     )
+    report = run_job(opened, "caption", "Captioning")
+    pictures = len(report.written) + len(report.unchanged) + len(report.without)
     if as_json:
         print_json({"folder": str(opened.processed), **asdict(report)})
         return
     for name, written in list(report.written.items())[:_EXAMPLES]:
         typer.echo(f"  {printable(name, 60)}: {printable(written, 100)}")
     typer.echo(
-        f"{len(crops)} training pictures: {len(report.written)} captions written, {len(report.unchanged)} unchanged, "
+        f"{pictures} training pictures: {len(report.written)} captions written, {len(report.unchanged)} unchanged, "
         f"{len(report.without)} without a caption file (their file names are used)."
     )
     print_warnings(report.warnings)
@@ -232,37 +207,3 @@ def _known(project: "Project", name: str) -> str:
 def _without_none(tree: dict[str, Any]) -> dict[str, Any]:
     kept = {key: _without_none(value) if isinstance(value, dict) else value for key, value in tree.items()}
     return {key: value for key, value in kept.items() if value is not None and value != {}}
-
-
-def _training_pictures(project: "Project") -> tuple[list[Path], dict[str, Path]]:
-    from trainer.pictures.look import picture_files
-    from trainer.pictures.manifest import read_manifest
-
-    crops = picture_files(project.processed) if project.processed.is_dir() else []
-    if not crops:
-        raise AppError(
-            "No training pictures",
-            f"{printable(project.processed)} holds none yet.",
-            f"Run: hypernet crop {printable(project.name)}",
-        )
-    sources = read_manifest(project.processed).source_of()
-    return crops, {name: project.pictures / source for name, source in sources.items()}
-
-
-def _caption_maker(source: str, text: str, project: "Project") -> Callable[[Path], str]:
-    from trainer.captions.filename import words_of
-
-    data = project.settings().data
-    if (source == "text") != bool(text.strip()):
-        raise AppError("Captions", "--with text and --text go together.", 'Write: --with text --text "a caption"')
-    if source == "text":
-        return lambda crop: text
-    if source == "files":
-        return lambda crop: ""
-    if source != "filename":
-        raise AppError(
-            "Unknown source of captions",
-            f"caption.source is {printable(source, 40)}.",
-            "Choose one: --with filename, --with text or --with files.",
-        )
-    return lambda crop: words_of(crop.stem, data.filename_regex, data.filename_join)

@@ -96,6 +96,10 @@ def _answered(event: Event) -> str:
     return f"answered: {event.get('choice', '')}"
 
 
+def _item(event: Event) -> str:
+    return f"{event['status']} {event['name']}{': ' + str(event['detail']) if event.get('detail') else ''}"
+
+
 def _paused(event: Event) -> str:
     return f"paused at step {event['step']}"
 
@@ -122,10 +126,13 @@ def _finished(event: Event) -> str:
     took = f" in {duration_text(float(event['seconds']))}" if event.get("seconds") is not None else ""
     paths = event.get("results")
     made = f"; made {', '.join(str(path) for path in paths)}" if isinstance(paths, list) and paths else ""
-    return f"finished at step {event['step']}{took}{made}"
+    where = f" at step {event['step']}" if "step" in event else ""
+    return f"finished{where}{took}{made}"
 
 
 def _stopped(event: Event) -> str:
+    if "step" not in event:
+        return "stopped; started again, it does only what is missing"
     return f"stopped at step {event['step']}; `hypernet resume` goes on from there"
 
 
@@ -141,6 +148,7 @@ _WRITERS: dict[str, Callable[[Event], str]] = {
     "saved": _saved,
     "preview": _preview,
     "validated": _validated,
+    "item": _item,
     "warning": _warning,
     "recovering": _recovering,
     "question": _question,

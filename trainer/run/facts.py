@@ -72,6 +72,29 @@ class Phase:
     name: str
     done: int | None
     total: int | None
+    since_t: float = field(default=0.0, compare=False)
+    """When it began, in UTC seconds."""
+    t: float = field(default=0.0, compare=False)
+    """When this was told."""
+    done_at_start: int = field(default=0, compare=False)
+    """How much of it was done when it began, e.g. by an earlier job."""
+
+    @property
+    def eta_s(self) -> float | None:
+        """Seconds to go at the pace since it began; None where that cannot be told."""
+        if self.done is None or not self.total or self.done <= self.done_at_start:
+            return None
+        return max(0, self.total - self.done) * (self.t - self.since_t) / (self.done - self.done_at_start)
+
+
+class Item(NamedTuple):
+    """What became of one picture in a job."""
+
+    name: str
+    status: str
+    detail: str
+    path: str
+    """What was made; empty where nothing was."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from trainer.run.events import Event
-from trainer.run.facts import Failure, MadeFile, Phase, Question, Situation, StepPoint, Validation, Worker
+from trainer.run.facts import Failure, Item, MadeFile, Phase, Question, Situation, StepPoint, Validation, Worker
 from trainer.run.series import Series
 
 Fields = dict[str, Any]
@@ -86,7 +86,7 @@ def _started(run: Fields, event: Event) -> None:
     total = _whole(event, "steps")
     _go_back(run, step)
     run.update(worker=worker, situation=Situation.STARTING, phase=None, question=None, failure=None, results=())
-    run.update(stepping_s=0.0, steps_s=0.0)
+    run.update(stepping_s=0.0, steps_s=0.0, items=Series())
     if total is not None:
         run["steps_total"] = total
     note(run, event)
@@ -101,10 +101,13 @@ def _go_back(run: Fields, step: int) -> None:
 
 
 def _phase(run: Fields, event: Event) -> None:
-    phase = Phase(str(event["name"]), _whole(event, "done"), _whole(event, "total"))
-    if run["phase"] is None or run["phase"].name != phase.name:
+    name, done, before = str(event["name"]), _whole(event, "done"), run["phase"]
+    if before is None or before.name != name:
         note(run, event)
-    run["phase"] = phase
+        since = event["t"], done or 0
+    else:
+        since = before.since_t, before.done_at_start
+    run["phase"] = Phase(name, done, _whole(event, "total"), since[0], event["t"], since[1])
     if run["situation"] in (Situation.NEW, Situation.STARTING, Situation.RECOVERING):
         run["situation"] = Situation.RUNNING
     if run["worker"] is not None and event.get("device"):
@@ -169,6 +172,11 @@ def _again(before: MadeFile | Validation, now: MadeFile | Validation) -> bool:
     if isinstance(before, MadeFile) and isinstance(now, MadeFile):
         return (before.step, before.path) == (now.step, now.path)
     return before.step == now.step
+
+
+def _item(run: Fields, event: Event) -> None:
+    texts = (str(event.get(name) or "") for name in ("detail", "path"))
+    run["items"] = run["items"].plus(Item(str(event["name"]), str(event["status"]), *texts))
 
 
 def _question(run: Fields, event: Event) -> None:
@@ -251,6 +259,7 @@ HANDLERS: dict[str, Callable[[Fields, Event], None]] = {
     "saved": _saved,
     "preview": _preview,
     "validated": _validated,
+    "item": _item,
     "warning": note,
     "question": _question,
     "answered": _answered,

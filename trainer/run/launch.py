@@ -129,6 +129,12 @@ def wait_for_start(folder: RunFolder, timeout_s: float = START_S) -> Event:
     )
 
 
+def ended_early(folder: RunFolder) -> bool:
+    """Tell whether the worker that this process started on the folder has ended; False where it started none."""
+    launch = _launched.get(folder.path)
+    return launch is not None and launch.process.poll() is not None
+
+
 def _ended(folder: RunFolder, launch: _Launch) -> AppError:
     code = launch.process.returncode
     how = f"by signal {-code}" if code < 0 else f"with exit code {code}"

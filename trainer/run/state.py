@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 
 from trainer.run.events import Event, collector_off
-from trainer.run.facts import Failure, MadeFile, Phase, Question, Situation, StepPoint, Validation, Worker
+from trainer.run.facts import Failure, Item, MadeFile, Phase, Question, Situation, StepPoint, Validation, Worker
 from trainer.run.handlers import take, take_steps
 from trainer.run.series import Series
 
@@ -24,8 +24,10 @@ class RunState:
     validations: Series[Validation] = field(default_factory=Series)
     previews: Series[MadeFile] = field(default_factory=Series)
     saved: Series[MadeFile] = field(default_factory=Series)
+    items: Series[Item] = field(default_factory=Series)
+    """What a job did, picture by picture."""
     log: Series[Event] = field(default_factory=Series)
-    """The events worth a line in a log: all but steps, gauges, heartbeats and progress within a phase."""
+    """The events worth a line in a log: all but steps, items, gauges, heartbeats and progress within a phase."""
     gauge: Mapping[str, object] | None = None
     question: Question | None = None
     failure: Failure | None = None
