@@ -1,62 +1,16 @@
 """The wizard in a real terminal, tmux, by keys alone."""
 
-import os
-import shutil
-import subprocess
-import sys
-import time
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.tui.counting import REPOSITORY, counting_run
+from tests.support.terminals import Tmux, needs_tmux
+from tests.tui.counting import counting_run
 from trainer.run.folder import RunFolder
 from trainer.run.status import Status, glance
 
-pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
-PATIENCE_S = 60
-
-
-class Tmux:
-    """A tmux server of its own with one window of 80x24."""
-
-    def __init__(self, command: list[str]) -> None:
-        self._name = f"wizard-{uuid.uuid4().hex[:8]}"
-        self._run("-f", "/dev/null", "new-session", "-d", "-x", "80", "-y", "24", *command)
-
-    def _run(self, *arguments: str) -> str:
-        done = subprocess.run(
-            ["tmux", "-L", self._name, *arguments], capture_output=True, text=True, cwd=REPOSITORY, check=True
-        )
-        return done.stdout
-
-    def screen(self) -> str:
-        """Return what is on the screen."""
-        return self._run("capture-pane", "-p")
-
-    def press(self, *keys: str) -> None:
-        """Press keys, by tmux's names."""
-        self._run("send-keys", *keys)
-
-    def resize(self, width: int, height: int) -> None:
-        """Change the size of the window."""
-        self._run("resize-window", "-x", str(width), "-y", str(height))
-
-    def sees(self, *texts: str) -> str:
-        """Wait until all texts are on the screen; return it."""
-        end = time.monotonic() + PATIENCE_S
-        while True:
-            screen = self.screen()
-            if all(text in screen for text in texts):
-                return screen
-            assert time.monotonic() < end, f"waited in vain for {texts} at\n{screen}"
-            time.sleep(0.1)
-
-    def end(self) -> None:
-        """End the server and what runs in it."""
-        subprocess.run(["tmux", "-L", self._name, "kill-server"], capture_output=True, check=False)
+pytestmark = needs_tmux
 
 
 @pytest.fixture
@@ -71,8 +25,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunFolder]:
 
 @pytest.fixture
 def tmux(run: RunFolder) -> Iterator[Tmux]:
-    names = [name for name in os.environ if name.startswith(("HYPERNET_", "XDG_"))]
-    terminal = Tmux(["env", *(f"{name}={os.environ[name]}" for name in names), sys.executable, "-m", "tui"])
+    terminal = Tmux()
     yield terminal
     terminal.end()
 
@@ -102,7 +55,7 @@ def test_killing_the_terminal_leaves_the_run_and_a_new_one_shows_it(run: RunFold
     tmux.sees("▸ gollum  running")
     tmux.end()
     step = glance(run).state.step
-    again = Tmux(["env", f"HYPERNET_PROJECTS={os.environ['HYPERNET_PROJECTS']}", sys.executable, "-m", "tui"])
+    again = Tmux()
     try:
         again.sees("▸ gollum  running")
         again.press("Enter")
