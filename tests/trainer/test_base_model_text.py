@@ -42,7 +42,7 @@ def test_known_ids(tokenizer: Any) -> None:
 
 
 def test_a_broken_vocabulary_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trainer.base_model.tokenizer._shipped_merges", lambda: [("a", "b")])
+    monkeypatch.setattr("trainer.base_model.tokenizer.shipped_merges", lambda: [("a", "b")])
     with pytest.raises(AppError, match="tokenizer is broken"):
         shipped_tokenizer("sd1")
 

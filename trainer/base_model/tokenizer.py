@@ -27,8 +27,8 @@ def shipped_tokenizer(family: str) -> CLIPTokenizer:
     """
     from transformers import CLIPTokenizer
 
-    pairs = _shipped_merges()
-    vocabulary = {token: number for number, token in enumerate(_tokens(pairs))}
+    pairs = shipped_merges()
+    vocabulary = {token: number for number, token in enumerate(all_tokens(pairs))}
     pad = "!" if family == "sd2" else END
     # The names of transformers 4 (vocab_file, merges_file) are taken silently here and give garbage.
     tokenizer = CLIPTokenizer(
@@ -64,14 +64,15 @@ def folder_tokenizer(folder: Path) -> CLIPTokenizer:
     return tokenizer
 
 
-def _shipped_merges() -> list[tuple[str, str]]:
+def shipped_merges() -> list[tuple[str, str]]:
+    """Return CLIP's merges, the most frequent first; they serve SD 1.x and 2.x alike."""
     packed = (resources.files("presets") / "base_models" / "clip" / "merges.txt.gz").read_bytes()
     lines = gzip.decompress(packed).decode("utf-8").splitlines()
     return [(left, right) for left, _, right in (line.partition(" ") for line in lines)]
 
 
-def _tokens(merges: list[tuple[str, str]]) -> list[str]:
-    """All tokens by id: 256 bytes, 256 bytes ending a word, the merges, start, end."""
+def all_tokens(merges: list[tuple[str, str]]) -> list[str]:
+    """Return all tokens by id: 256 bytes, 256 bytes ending a word, the merges, start, end."""
     letters = _byte_letters()
     return [*letters, *(letter + "</w>" for letter in letters), *(a + b for a, b in merges), START, END]
 
