@@ -3,7 +3,7 @@
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -47,11 +47,13 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def sha256_of(path: Path, chunk_bytes: int = 1 << 22) -> str:
-    """Return the SHA-256 of a file's content as hex, read in slices."""
+def sha256_of(path: Path, chunk_bytes: int = 1 << 22, go_on: Callable[[], bool] = lambda: True) -> str:
+    """Return the SHA-256 of a file's content as hex, read in slices; "" when `go_on` says no before the end."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while chunk := file.read(chunk_bytes):
+            if not go_on():
+                return ""
             digest.update(chunk)
     return digest.hexdigest()
 

@@ -6,15 +6,17 @@ Nothing is imported before it is known which of the two is wanted, so that `hype
 import os
 import sys
 
-ASCII = "--ascii"
+ASCII, DEMO = "--ascii", "demo"
 
 
 def main() -> None:
-    """Open the wizard for `hypernet` or `hypernet --ascii` on a terminal; leave anything else to the command line."""
-    if sys.argv[1:] in ([], [ASCII]) and _is_terminal():
+    """Open the wizard for `hypernet` and `hypernet demo` on a terminal; leave anything else to the command line."""
+    arguments = sys.argv[1:]
+    others = [argument for argument in arguments if argument != ASCII]
+    if others in ([], [DEMO]) and _is_terminal():
         from tui.app import run
 
-        sys.exit(run(ascii_only=ASCII in sys.argv[1:]))
+        sys.exit(run(ascii_only=ASCII in arguments, demo=others == [DEMO]))
     from trainer.cli.main import run as run_command_line
 
     run_command_line()

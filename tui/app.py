@@ -51,6 +51,7 @@ class WizardApp(App[None], inherit_bindings=False):
     Args:
         ascii_only: Send nothing but ASCII to the terminal.
         keymap_file: The user's own keys; `keys.toml` in the configuration folder when left out.
+        demo: Go to the demo at once.
     """
 
     TITLE = "Hypernet Wizard"
@@ -62,13 +63,14 @@ class WizardApp(App[None], inherit_bindings=False):
     ENABLE_COMMAND_PALETTE = True
     COMMAND_PALETTE_BINDING = "ctrl+p"
 
-    def __init__(self, *, ascii_only: bool = False, keymap_file: Path | None = None) -> None:
+    def __init__(self, *, ascii_only: bool = False, keymap_file: Path | None = None, demo: bool = False) -> None:
         # With NO_COLOR Textual's own colours would turn to greys; this leaves plain attributes.
         super().__init__(ansi_color=True if os.environ.get("NO_COLOR") else None)
         self.animation_level = "none"
         self.register_theme(THEME)
         self.theme = THEME.name
         self.is_ascii_only = ascii_only
+        self._begins_demo = demo
         self._keymap_file = keymap_file
         self._seen: RunFolder | None = None
         self._journey: Journey | None = None
@@ -84,7 +86,7 @@ class WizardApp(App[None], inherit_bindings=False):
 
     def on_mount(self) -> None:
         """Show Home."""
-        self.push_screen(HomeScreen())
+        self.push_screen(HomeScreen(begins_demo=self._begins_demo))
         try:
             self.set_keymap(read_keymap(self._keymap_file or _keymap_path()))
         except AppError as error:
@@ -249,15 +251,16 @@ def _keymap_path() -> Path:
     return user_config_path("hypernet-wizard") / "keys.toml"
 
 
-def run(ascii_only: bool = False) -> int:
+def run(ascii_only: bool = False, demo: bool = False) -> int:
     """Open the wizard on this terminal; return the exit code.
 
     Args:
         ascii_only: Send nothing but ASCII to the terminal.
+        demo: Go to the demo at once.
     """
     # Started under nohup the wizard would outlive its terminal and spin.
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    app = WizardApp(ascii_only=ascii_only)
+    app = WizardApp(ascii_only=ascii_only, demo=demo)
     app.run()
     if app.return_code == 0 and app.goodbye:
         print(app.goodbye, file=sys.stdout)

@@ -2,26 +2,27 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from trainer.errors import AppError
 from trainer.run.folder import RunFolder
+
+if TYPE_CHECKING:
+    from trainer.project import Project
 
 _SLICE_S = 0.4
 """A thread holds the wizard's end up, so it waits in slices."""
 
 
-def start_demo(say: Callable[[str], None]) -> RunFolder:
-    """Prepare the demo project and start training it.
+def prepare_demo(say: Callable[[str], None]) -> "Project":
+    """Prepare the demo project: its pictures are cropped and captioned afterwards.
 
     Raises:
-        AppError: it can't be prepared or started.
+        AppError: it can't be prepared.
     """
     from trainer.demo.job import prepare_demo
-    from trainer.start import start_run
 
-    project = prepare_demo(say)
-    say("Starting the training")
-    return start_run(project, project.settings())
+    return prepare_demo(say)
 
 
 def start_training(root: Path) -> RunFolder:

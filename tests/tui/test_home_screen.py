@@ -1,5 +1,6 @@
 """Home, walked by keys alone."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from tests.tui.stories import Story, long_story, make_project
 from tests.tui.walk import LARGE, SMALL, Walker, walk
 from trainer.errors import AppError
+from trainer.project import Project
 from trainer.run.folder import RunFolder
 from trainer.run.lock import RunLock
 from tui import jobs
@@ -18,9 +20,9 @@ SIZES = pytest.mark.parametrize("size", [SMALL, LARGE])
 @SIZES
 def test_a_first_start_welcomes_and_offers_the_demo(size: tuple[int, int]) -> None:
     async def body(walker: Walker) -> None:
-        frame = await walker.sees("Press d for the demo", "hypernet new NAME --pictures FOLDER --model FILE")
+        frame = await walker.sees("d   the demo", "n   a project of your own")
         assert frame.splitlines()[-1].split("  ")[1:] == [
-            "Enter open", "t train", "d demo", "/ find", "F1 help", "Ctrl+Q leave",
+            "Enter open", "n new project", "d demo", "/ find", "F1 help", "Ctrl+Q leave",
         ]  # fmt: skip
         await walker.press("enter")
         await walker.sees("There is nothing to open yet.")
@@ -45,7 +47,7 @@ def test_projects_and_runs_are_listed_with_what_comes_next(projects: Path, size:
             await walker.press("j")
         await walker.sees("Next: crop the pictures:  hypernet crop seaside")
         await walker.press("enter")
-        await walker.sees("This project has no run yet.")
+        await walker.sees("seaside  1 Folders", "●")
 
     with RunLock(story.folder):
         walk(body, size)
@@ -109,29 +111,34 @@ def test_keys_that_cannot_act_say_why(projects: Path) -> None:
     walk(body)
 
 
-def test_the_demo_starts_from_one_key_and_its_progress_is_told(projects: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    make_project(projects, "demo", crops=2, captions=2)
-    story = long_story(projects / "demo", 20)
-    monkeypatch.setattr(jobs, "start_demo", lambda say: say("Cropped 12 pictures") or story.folder)
-    monkeypatch.setattr(jobs, "watch_start", lambda folder, cancelled: None)
+def test_one_key_opens_the_steps_of_the_demo(projects: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = make_project(projects, "demo", sources=3)
+
+    def prepare(say: Callable[[str], None]) -> Project:
+        say("Cropped 12 pictures")
+        return project
+
+    monkeypatch.setattr(jobs, "prepare_demo", prepare)
 
     async def body(walker: Walker) -> None:
         await walker.sees("Projects")
         await walker.press("d")
-        await walker.sees("demo  lost  step 20 / 2,000", "r resume")
+        await walker.sees("demo  1 Folders ●", "3 pictures")
+        await walker.press("escape")
+        await walker.sees("Hypernet Wizard", "▸ demo")
 
     walk(body)
 
 
 @pytest.mark.usefixtures("projects")
 def test_a_demo_that_cannot_start_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(say: object) -> RunFolder:
+    def fail(say: object) -> Project:
         raise AppError("Disk full", "There is no [bold]room\x1b[31m[/] left.", "Make room.")
 
-    monkeypatch.setattr(jobs, "start_demo", fail)
+    monkeypatch.setattr(jobs, "prepare_demo", fail)
 
     async def body(walker: Walker) -> None:
-        await walker.sees("Press d for the demo")
+        await walker.sees("d   the demo")
         await walker.press("d")
         await walker.sees("Disk full", r"There is no [bold]room\x1b[31m[/] left.", "Make room.")
         await walker.press("enter")
@@ -142,13 +149,13 @@ def test_a_demo_that_cannot_start_says_what_to_do(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.usefixtures("projects")
 def test_a_bug_leaves_a_traceback_and_a_short_word(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(say: object) -> RunFolder:
+    def fail(say: object) -> Project:
         raise RuntimeError("unforeseen")
 
-    monkeypatch.setattr(jobs, "start_demo", fail)
+    monkeypatch.setattr(jobs, "prepare_demo", fail)
 
     async def body(walker: Walker) -> None:
-        await walker.sees("Press d for the demo")
+        await walker.sees("d   the demo")
         await walker.press("d")
         await walker.sees("A bug in the wizard", "RuntimeError: unforeseen", "Runs go on unharmed.")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import platformdirs
@@ -15,31 +16,48 @@ from trainer.files import sha256_of, write_atomic
 SHORT_DIGITS = 10
 
 
-def short_hash(path: Path) -> str | None:
+def short_hash(path: Path, go_on: Callable[[], bool] = lambda: True) -> str | None:
     """Return the first 10 hex digits of a checkpoint's SHA-256, or None for a folder.
 
     The hash of a file is kept in the user's cache folder until its size or time changes: 2-7 GB are read
     only once.
+
+    Args:
+        path: The checkpoint.
+        go_on: Asked before every few megabytes; None is returned when it says no.
 
     Raises:
         OSError: the file cannot be read.
     """
     if path.is_dir():
         return None
-    status = path.stat()
-    stamp = [status.st_size, status.st_mtime_ns]
-    cached = _cache_file(path)
-    try:
-        record = json.loads(cached.read_text("utf-8"))
-        if record["path"] == str(path.resolve()) and record["stamp"] == stamp:
-            return str(record["sha256"])[:SHORT_DIGITS]
-    except (OSError, ValueError, KeyError, TypeError):
-        record = None
-    digest = sha256_of(path)
+    known = known_hash(path)
+    if known is not None:
+        return known
+    cached, stamp = _cache_file(path), _stamp(path)
+    digest = sha256_of(path, go_on=go_on)
+    if not digest:
+        return None
     with contextlib.suppress(OSError):  # without a cache folder it is only slower next time
         cached.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(cached, json.dumps({"path": str(path.resolve()), "stamp": stamp, "sha256": digest}))
     return digest[:SHORT_DIGITS]
+
+
+def known_hash(path: Path) -> str | None:
+    """Return a file's short hash when it has been computed before, else None; reads next to nothing.
+
+    Raises:
+        OSError: there is no such file.
+    """
+    stamp = _stamp(path)
+    try:
+        record = json.loads(_cache_file(path).read_text("utf-8"))
+        if record["path"] == str(path.resolve()) and record["stamp"] == stamp:
+            return str(record["sha256"])[:SHORT_DIGITS]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return None
 
 
 def content_key(path: Path) -> str:
@@ -70,6 +88,11 @@ def checkpoint_name(path: Path, models_dir: Path | None = None) -> str:
 def models_folder(path: Path) -> Path | None:
     """Return the A1111 `models/Stable-diffusion` that a checkpoint lies in, if it does."""
     return next((folder for folder in path.resolve().parents if folder.match(str(MODELS_BELOW_A1111))), None)
+
+
+def _stamp(path: Path) -> list[int]:
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns]
 
 
 def _cache_file(path: Path) -> Path:

@@ -57,12 +57,17 @@ def plan(
     typer.echo(json.dumps(made.as_dict(), ensure_ascii=False) if as_json else made.as_text())
 
 
-def demo() -> None:
+def demo(
+    headless: Annotated[
+        bool, typer.Option("--headless", help="Print lines instead of opening the wizard, as without a terminal.")
+    ] = False,
+) -> None:
     """Do the whole job on the embedded demo model: crop, caption, train, preview, save."""
     from trainer.cli.runs import follow_run
     from trainer.demo.job import prepare_demo
     from trainer.start import start_run
 
+    del headless  # it has kept the wizard closed: this function draws no screen
     started = time.monotonic()
     project = prepare_demo(typer.echo)
     folder = start_run(project, project.settings())

@@ -18,12 +18,21 @@ def architecture_of(path: Path) -> Architecture | None:
         AppError: there is no such model, it is damaged, or it cannot be trained on.
     """
     families = load_table()
-    if not path.is_dir() and file_format(path) == "pickle":
+    if is_pickle(path):
         return families.get(_family_of_pickle(path))
     info = inspect_model(path)
     require_trainable(info)
     dims = set(info.dims)
     return next((family for family in families.values() if set(family.dims) == dims), None)
+
+
+def is_pickle(path: Path) -> bool:
+    """Tell whether a model is a pickled checkpoint, which is read closely only where torch is loaded.
+
+    Raises:
+        AppError: there is no such model, or it is no weight file.
+    """
+    return not path.is_dir() and file_format(path) == "pickle"
 
 
 def _family_of_pickle(path: Path) -> str:

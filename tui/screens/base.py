@@ -19,6 +19,8 @@ class WizardScreen(Screen[None]):
 
     PURPOSE: ClassVar[str] = ""
     """What the screen is for, in a sentence or two; the help begins with it."""
+    HELP: ClassVar[str] = ""
+    """What else there is to know, in paragraphs; the help shows it below the purpose."""
     FOOTER: ClassVar[tuple[str, ...]] = ()
     """Ids of the actions in the last line."""
 

@@ -17,7 +17,7 @@ from trainer.text import printable
 from tui import jobs
 from tui.gauges import machine_line
 from tui.keys import bindings
-from tui.messages import QuestionReady, Renewed, RunChosen, Started, StartTold
+from tui.messages import JourneyWanted, QuestionReady, Renewed, RunChosen, Started, StartTold
 from tui.screens.base import WizardScreen
 from tui.widgets.dialogs import Confirm
 from tui.widgets.keyline import KeyLine
@@ -33,24 +33,30 @@ SURVEY_S = 2.0
 WELCOME = """\
 Welcome. A hypernetwork teaches Stable Diffusion a style or a subject from a few dozen pictures.
 
-Press d for the demo: it trains a small network on an embedded model, on this very machine, and shows what a run \
-looks like. It needs neither a GPU nor a download.
+  d   the demo: a small network on an embedded model, trained on this very machine in about two minutes. \
+It needs neither a GPU nor a download, and shows every step.
 
-Your own pictures begin on the command line:
-  hypernet new NAME --pictures FOLDER --model FILE"""
+  n   a project of your own: 10 to 50 pictures, and the Stable Diffusion model that you use.
+
+Pictures may still be on another computer: the first step shows the line that brings them here."""
 
 
 class HomeScreen(WizardScreen):
-    """Lists live runs, projects and earlier runs."""
+    """Lists live runs, projects and earlier runs.
+
+    Args:
+        begins_demo: Go to the demo at once, as if its key had been pressed.
+    """
 
     CSS_PATH = "home.tcss"
     PURPOSE = "All projects and runs, and what comes next for each. Runs go on whether or not anybody watches them."
-    BINDINGS = bindings("home.open", "home.train", "home.demo", "home.filter")
+    BINDINGS = bindings("home.open", "home.new", "home.steps", "home.train", "home.demo", "home.filter")
     AUTO_FOCUS = ""
-    FOOTER = ("home.open", "home.train", "home.demo", "home.filter", "app.help", "app.leave")
+    FOOTER = ("home.open", "home.new", "home.demo", "home.filter", "app.help", "app.leave")
 
-    def __init__(self) -> None:
+    def __init__(self, *, begins_demo: bool = False) -> None:
         super().__init__()
+        self._begins_demo = begins_demo
         self._surveyor: Surveyor | None = None
         self._overview: Overview | None = None
         self._gauges: Gauges | None = None
@@ -71,6 +77,8 @@ class HomeScreen(WizardScreen):
         """Look at everything every two seconds."""
         self.query_one("#machine", Line).say(self._host)
         self.set_interval(SURVEY_S, self._look)
+        if self._begins_demo:
+            self.action_demo()
 
     def on_screen_resume(self) -> None:
         """Look at once, also when a run's screen was left."""
@@ -138,10 +146,12 @@ class HomeScreen(WizardScreen):
 
     def why_not(self, action: str) -> str:
         """Return why an action can't be done now."""
-        if action in ("demo", "train") and self.is_busy("start"):
+        if action in ("demo", "train", "new") and self.is_busy("start"):
             return "Something is being started already."
-        if action == "open" and self._run() is None:
-            return "This project has no run yet." if self._project() else "There is nothing to open yet."
+        if action == "open" and self._run() is None and self._project() is None:
+            return "There is nothing to open yet."
+        if action == "steps" and self._project() is None:
+            return "Choose a project first."
         if action == "train":
             return self._why_not_train()
         if action == "filter" and not self.query_one("#list").display:
@@ -159,10 +169,33 @@ class HomeScreen(WizardScreen):
 
     @on(OptionList.OptionSelected)
     def action_open(self) -> None:
-        """Open the run of the chosen row, or of the row that was clicked."""
-        run = self._run()
+        """Open the run of the chosen row, or go on with its project where that has no run yet."""
+        run, look = self._run(), self._project()
         if run is not None:
             self.post_message(RunChosen(run))
+        elif look is not None:
+            self._walk(look, "")
+
+    def action_new(self) -> None:
+        """Begin a project."""
+        self.post_message(JourneyWanted(None, "folders"))
+
+    def action_steps(self) -> None:
+        """Walk through the steps of a project from the first one."""
+        look = self._project()
+        if look is not None:
+            self._walk(look, "folders")
+
+    def _walk(self, look: "ProjectLook", step: str) -> None:
+        def begin() -> None:
+            from trainer.project import open_project
+            from tui.steps import step_to_go_on
+
+            project = open_project(look.root)
+            self.post_message(JourneyWanted(project, step or step_to_go_on(project)))
+
+        if not self.is_busy("walk"):
+            self.in_background(begin, "opening the project", "walk")
 
     @on(Input.Changed, "#filter")
     def show_matching(self) -> None:
@@ -187,13 +220,19 @@ class HomeScreen(WizardScreen):
         filter_.focus()
 
     def action_demo(self) -> None:
-        """Start the demo, or open it when it runs."""
+        """Walk through the demo, or attach to it when it runs."""
         live = self._overview.live if self._overview else ()
         demo = next((look for look in live if _is_demo(look)), None)
         if demo is not None:
             self.post_message(RunChosen(demo.folder))
             return
-        self._start("Preparing the demo…", lambda: jobs.start_demo(lambda line: self._say(line)))
+
+        def prepare() -> None:
+            self.post_message(JourneyWanted(jobs.prepare_demo(self._say), "folders"))
+
+        self._starting = "Preparing the demo…"
+        self.in_background(prepare, self._starting, "start")
+        self._draw_detail()
 
     def action_train(self) -> None:
         """Ask whether the chosen project should be trained."""

@@ -49,7 +49,7 @@ class StepScreen(WizardScreen):
     STEP: ClassVar[str] = ""
     """Id of the step, as in tui.steps."""
     BINDINGS = bindings("step.next", "step.back")
-    FOOTER = ("step.next", "step.back", "app.help", "app.commands", "app.leave")
+    FOOTER: ClassVar[tuple[str, ...]] = ("step.next", "step.back", "app.help", "app.leave")
 
     class _BehindKnown(Message):
         """It is known which steps the files show to be done."""

@@ -10,8 +10,10 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.content import Content
 from textual.message import Message
+from textual.widget import Widget
 from textual.widgets import Input, Static
 
+from trainer.text import printable
 from tui.widgets.prompt_input import PromptInput
 
 Check = Callable[[str], str]
@@ -39,8 +41,24 @@ class HelpChanged(Message):
     """What is to be said of the focused field is another text now."""
 
 
+_NO_CONTROLS = r"[^\x00-\x1f\x7f-\x9f]*"
+_MOST_SHOWN = 4000
+_MOVES: list[BindingType] = [
+    Binding("down", "leave(1)", show=False),
+    Binding("up", "leave(-1)", show=False),
+]
+
+
 def _anything(text: str) -> str:
     return ""
+
+
+def leave(field: Widget, by: int) -> None:
+    """Focus the field above or below one; at the ends the focus stays."""
+    chain = field.screen.focus_chain
+    place = chain.index(field) + by if field in chain else -1
+    if 0 <= place < len(chain):
+        chain[place].focus()
 
 
 class TextField(PromptInput):
@@ -54,6 +72,8 @@ class TextField(PromptInput):
         value: The first text.
     """
 
+    BINDINGS: ClassVar[list[BindingType]] = _MOVES
+
     def __init__(
         self,
         help_text: str,
@@ -64,10 +84,18 @@ class TextField(PromptInput):
         value: str = "",
         **options: Any,
     ) -> None:
-        super().__init__(value, placeholder, id=id, select_on_focus=False, **options)
+        super().__init__("", placeholder, id=id, select_on_focus=False, restrict=_NO_CONTROLS, **options)
+        self._shown = self._meant = ""
         self._help_text, self._check = help_text, check
         self.problem = ""
         """What is wrong; empty where nothing is known to be."""
+        if value:
+            self.set_quietly(value)
+
+    @property
+    def meant(self) -> str:
+        """The text as it was set or typed; what is shown of it is harmless to a terminal."""
+        return self._meant if self.value == self._shown else self.value
 
     @property
     def help_text(self) -> str:
@@ -81,13 +109,15 @@ class TextField(PromptInput):
 
     def set_quietly(self, text: str) -> None:
         """Show another text as if it had always been there."""
+        self._shown, self._meant = printable(text, _MOST_SHOWN), text
         with self.prevent(Input.Changed):
-            self.value = text
+            self.value = self._shown
+            self.cursor_position = len(self._shown)
         self.blame("")
 
     def validate_now(self) -> str:
         """Check the text; return what is wrong."""
-        self.blame(self._check(self.value))
+        self.blame(self._check(self.meant))
         return self.problem
 
     def blame(self, problem: str) -> None:
@@ -96,6 +126,10 @@ class TextField(PromptInput):
         if problem != self.problem:
             self.problem = problem
             self.post_message(HelpChanged())
+
+    def action_leave(self, by: int) -> None:
+        """Go to the field above or below."""
+        leave(self, by)
 
     def _on_blur(self, event: events.Blur) -> None:
         super()._on_blur(event)
@@ -135,6 +169,7 @@ class ChoiceField(Static, can_focus=True):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
+        *_MOVES,
         Binding("right,space", "move(1)", show=False),
         Binding("left", "move(-1)", show=False),
         Binding("enter", "accept", show=False),
@@ -178,6 +213,10 @@ class ChoiceField(Static, can_focus=True):
             self._draw()
             self.post_message(HelpChanged())
             self.post_message(FieldChanged(self))
+
+    def action_leave(self, by: int) -> None:
+        """Go to the field above or below."""
+        leave(self, by)
 
     def action_accept(self) -> None:
         """Go on."""

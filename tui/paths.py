@@ -1,0 +1,79 @@
+"""Paths that are typed: completed, and judged. Everything here looks at the disk and belongs into a thread."""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from trainer.text import printable
+
+MOST_LISTED = 2000
+"""Entries of a folder that are looked at; nobody browses more."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A folder, or a file of a wanted kind."""
+
+    path: Path
+    is_folder: bool
+
+    @property
+    def label(self) -> str:
+        """Its name, harmless to show."""
+        return printable(self.path.name, 60) + ("/" if self.is_folder else "")
+
+
+def entries(folder: Path, suffixes: Sequence[str] = (), *, hidden: bool = False) -> list[Entry]:
+    """Return the folders within a folder, and its files with certain suffixes, each in alphabetical order.
+
+    Args:
+        folder: Where to look; what can't be read counts as empty.
+        suffixes: Of files to list, in small letters; none for folders only.
+        hidden: List names that begin with a dot as well.
+    """
+    return sorted(_entries(folder, suffixes, hidden), key=lambda e: (not e.is_folder, e.path.name.casefold()))
+
+
+def _entries(folder: Path, suffixes: Sequence[str], hidden: bool) -> Iterator[Entry]:
+    try:
+        with os.scandir(folder) as found:
+            for _, each in zip(range(MOST_LISTED), found, strict=False):
+                is_folder = each.is_dir()
+                wanted = is_folder or each.name.lower().endswith(tuple(suffixes) or "\0")
+                if wanted and (hidden or not each.name.startswith(".")):
+                    yield Entry(Path(each.path), is_folder)
+    except OSError:
+        return
+
+
+def completed(text: str, suffixes: Sequence[str] = ()) -> str:
+    """Return a typed path with its last name completed, "" when nothing fits.
+
+    Names that can't be shown as they are, are left to the browser.
+    """
+    if not text.startswith(("/", "~", ".")) and "/" not in text:
+        return ""
+    if text == "~":
+        return "~/"
+    head, _, start = text.rpartition("/")
+    folder = Path(os.path.expanduser(head or "/"))
+    for entry in entries(folder, suffixes, hidden=start.startswith(".")):
+        name = entry.path.name
+        if name.startswith(start) and name != start and printable(name) == name:
+            return f"{head}/{name}" + ("/" if entry.is_folder else "")
+        if name == start and entry.is_folder:
+            return f"{head}/{name}/"
+    return ""
+
+
+def typed_path(text: str) -> Path:
+    """Return the absolute path that a typed text means."""
+    return Path(os.path.abspath(os.path.expanduser(text.strip())))
+
+
+def short_path(path: Path) -> str:
+    """Return a path as people write it, with "~" for the home folder; harmless to show."""
+    home = Path.home()
+    text = f"~/{path.relative_to(home)}" if path != home and path.is_relative_to(home) else str(path)
+    return printable(text, 200)

@@ -1,0 +1,379 @@
+"""Folders: the pictures, the subject's name, and the base model."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from textual import on
+from textual.app import ComposeResult
+from textual.message import Message
+from textual.widget import Widget
+from textual.worker import Worker, WorkerState, get_current_worker
+
+from trainer.errors import AppError
+from trainer.text import size_text
+from tui.draft import Draft, drop_draft, load_draft
+from tui.fetch import Cancelled, fetch_model
+from tui.folders import (
+    PicturesLook,
+    folders_text,
+    gpu_choices,
+    look_at_pictures,
+    name_from,
+    name_problem,
+    new_project,
+)
+from tui.journey import Journey
+from tui.keys import bindings
+from tui.messages import Renewed
+from tui.models import ModelLook, look_at_model
+from tui.paths import short_path, typed_path
+from tui.screens.step import Problem, StepScreen
+from tui.upload import own_address, upload_lines
+from tui.widgets.browse import Browse
+from tui.widgets.dialogs import Confirm
+from tui.widgets.fields import Accepted, ChoiceField, FieldChanged, FieldRow, TextField
+from tui.widgets.line import Line
+from tui.widgets.list_field import ListField
+from tui.widgets.model_choice import MODEL_SUFFIXES, ModelChoice
+from tui.widgets.path_field import PathField
+from tui.words import bar
+
+if TYPE_CHECKING:
+    from trainer.devices import Gpu
+    from trainer.project import Project
+
+LOOK_S = 1.0
+
+
+@dataclass
+class _Checked(Message):
+    """The model is here and can be trained on."""
+
+    look: ModelLook
+
+
+@dataclass
+class _Arriving(Message):
+    """Bytes of a download have arrived."""
+
+    name: str
+    done: int
+    total: int
+
+
+class FoldersScreen(StepScreen):
+    """Asks for pictures, name and base model, and makes the project."""
+
+    STEP = "folders"
+    CSS_PATH = "folders.tcss"
+    PURPOSE = "Which pictures teach, and which model learns? Neither is changed by it."
+    HELP = (
+        "The pictures: 10 to 50 of one subject or style, on this machine. When they are still on another computer, "
+        "type where they should go here; the line that brings them is shown, and they are counted as they arrive.\n"
+        "The base model: the Stable Diffusion model that you will use the hypernetwork with, or the one it descends "
+        "from. Those found in AUTOMATIC1111 folders and in the Hub's cache are listed, the newest first."
+    )
+    BINDINGS = bindings("folders.browse", "folders.copy")
+    FOOTER = ("step.next", "step.back", "folders.browse", "app.help", "app.leave")
+
+    def __init__(self, journey: Journey) -> None:
+        super().__init__(journey)
+        self._pictures = PicturesLook("")
+        self._gpus: tuple[Gpu, ...] | None = None
+        self._first_model: Path | None = None
+        self._kept = Draft()
+        self._own_name = ""
+        self._checked: ModelLook | None = None
+
+    def compose_body(self) -> ComposeResult:
+        """Lay out the fields, each with its consequence."""
+        yield FieldRow(
+            "Pictures",
+            PathField(
+                "Folder of the pictures on this machine. Tab completes, Ctrl+O browses.",
+                self._pictures_problem, id="pictures", placeholder="e.g. ~/pictures/gollum",
+            ),
+        )  # fmt: skip
+        yield Line(id="pictures-say", keeps_place=True)
+        yield Line(id="upload")
+        yield FieldRow(
+            "Name",
+            TextField("What the pictures show; names the folder and the hypernetwork.", self._name_problem, id="name"),
+        )
+        yield Line(id="makes", keeps_place=True)
+        yield ModelChoice(id="model-choice")
+        yield FieldRow("Computed on", ChoiceField("The card that computes the run.", id="gpu"), id="gpu-row")
+
+    def on_mount(self) -> None:
+        """Begin to look at the disk."""
+        self.query_one("#gpu-row").display = False
+        self.set_interval(LOOK_S, self._look)
+
+    # What the project's file, or the draft, says.
+
+    def load(self, project: "Project | None") -> None:
+        """Fill the fields; focus the first one that is to be filled."""
+        draft = load_draft() if project is None else None
+        pictures, name, model = self._values("pictures"), self._values("name"), self._values("model")
+        if project is not None:
+            pictures.set_quietly(str(project.pictures))
+            name.set_quietly(project.name)
+            name.disabled = True
+            self._first_model = Path(project.settings().model.path) if project.settings().model.path else None
+        elif draft is not None:
+            self._kept = draft
+            pictures.set_quietly(draft.pictures)
+            name.set_quietly(draft.name)
+            model.set_quietly(draft.model)
+            self._own_name = draft.name if draft.name != name_from(draft.pictures) else ""
+        self._look()
+        self._models.search(self._first_model)
+        self._draw()
+        self.set_focus(pictures if not pictures.value else self._models.list)
+
+    def _values(self, id_: str) -> TextField:
+        return self.query_one(f"#{id_}", TextField)
+
+    @property
+    def _models(self) -> ModelChoice:
+        return self.query_one(ModelChoice)
+
+    # Looking at the disk.
+
+    def _look(self) -> None:
+        if not self.is_current or self.is_busy("look"):
+            return
+        text, draft = self._values("pictures").meant, self._draft()
+
+        def look() -> None:
+            self._pictures = look_at_pictures(text)
+            if self.journey.project is None and draft != self._kept:
+                draft.save()
+                self._kept = draft
+            if self._gpus is None:
+                from trainer.devices import read_gauges
+
+                self._gpus = read_gauges().gpus
+            self.post_message(Renewed())
+
+        self.in_background(look, "looking at the pictures", "look")
+
+    @on(Renewed)
+    def _draw(self) -> None:
+        name = self._values("name")
+        if self.journey.project is None:
+            self.query_one("#makes", Line).say(folders_text(name.value.strip()))
+        else:
+            self.query_one("#makes", Line).say(f"Its folder is {short_path(self.journey.project.root)}.")
+        self._draw_pictures()
+        self._draw_gpus()
+
+    def _draw_pictures(self) -> None:
+        look = self._pictures
+        current = look.text == self._values("pictures").meant
+        self.query_one("#pictures-say", Line).say(look.says if current else "…")
+        needs = current and look.path is not None and not look.count and not look.problem
+        lines = upload_lines(look.path, own_address(os.environ)) if needs and look.path else ()
+        told = ["To bring them here, on the computer that has them (Ctrl+Y copies the first):", *lines]
+        self.query_one("#upload", Line).say("\n".join(told) if lines else "")
+
+    def _draw_gpus(self) -> None:
+        field, row = self.query_one("#gpu", ChoiceField), self.query_one("#gpu-row")
+        if self._gpus and len(self._gpus) > 1 and not row.display:
+            device = self.journey.project.settings().memory.device if self.journey.project else "auto"
+            field.offer(gpu_choices(self._gpus), device)
+            row.display = True
+
+    # What is typed.
+
+    @on(FieldChanged, "#pictures")
+    def suggest_name(self) -> None:
+        """Name the subject as its folder while the user has not named it otherwise."""
+        if self.journey.project is None and not self._own_name:
+            self._values("name").set_quietly(name_from(self._values("pictures").meant))
+        self._draw()
+        self._look()
+
+    @on(FieldChanged, "#name")
+    def keep_name(self) -> None:
+        """Leave the name alone from now on, unless it is emptied."""
+        self._own_name = self._values("name").value
+        self._draw()
+
+    def help_of(self, widget: Widget | None) -> str:
+        """Return the help of the list."""
+        return widget.help_text if isinstance(widget, ListField) else ""
+
+    def _pictures_problem(self, text: str) -> str:
+        return "" if text.strip() else "Type the folder that holds the pictures, or where they should go."
+
+    def _name_problem(self, text: str) -> str:
+        return name_problem(text) if self.journey.project is None else ""
+
+    @on(Accepted)
+    def make_folder(self) -> None:
+        """Offer to make a pictures folder that isn't there."""
+        if self.focused is self._values("pictures"):
+            self._offer_folder()
+
+    def _offer_folder(self) -> None:
+        path = typed_path(self._values("pictures").meant)
+        if path.exists():
+            return
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                try:
+                    path.mkdir(parents=True, mode=0o700)
+                except OSError as error:
+                    self.show_trouble(AppError("Cannot make the folder", f"{short_path(path)}: {error.strerror}."))
+                self._look()
+
+        text = f"{short_path(path)} does not exist. It is made empty; the line that brings pictures into it is shown."
+        self.app.push_screen(Confirm("Make the folder?", text, "Make it"), answered)
+
+    def action_browse(self) -> None:
+        """Choose the folder of pictures, or a model, by walking through folders."""
+        from trainer.pictures.formats import FORMAT_OF_EXTENSION
+
+        is_model = self._models.has_focus_within
+        field = self._values("model" if is_model else "pictures")
+        start = typed_path(field.meant) if field.value.strip() else Path.cwd() if is_model else Path.home()
+
+        def chosen(path: Path | None) -> None:
+            if path is not None:
+                field.set_quietly(str(path))
+                field.post_message(FieldChanged(field))
+                field.focus()
+
+        title = "A model file; Space takes a diffusers folder" if is_model else "The folder of your pictures"
+        suffixes = MODEL_SUFFIXES if is_model else ()
+        self.app.push_screen(Browse(title, start, suffixes, () if is_model else tuple(FORMAT_OF_EXTENSION)), chosen)
+
+    def action_copy(self) -> None:
+        """Copy the line that brings pictures here."""
+        look = self._pictures
+        if look.path is not None:
+            self.app.copy_to_clipboard(upload_lines(look.path, own_address(os.environ))[0])
+            self.notify("Copied, if your terminal allows it; else select the line.", markup=False)
+
+    def why_not(self, action: str) -> str:
+        """Return why an action can't be done now."""
+        if action == "copy" and self._pictures.path is None:
+            return "Type first where the pictures should go."
+        if action == "next" and self.is_busy("check"):
+            return "The model is being looked at; Esc stops a download."
+        return super().why_not(action)
+
+    # Going on.
+
+    def problems(self) -> Sequence[Problem]:
+        """Return what is missing."""
+        found = []
+        pictures = self._values("pictures")
+        if pictures.validate_now():
+            return [Problem("pictures", pictures.problem)]
+        look = look_at_pictures(pictures.meant)
+        if not look.count:
+            message = look.problem or (
+                f"{short_path(look.path or Path())} holds no pictures yet. Bring some, or type another folder."
+                if look.exists
+                else "There is no such folder. Type one that exists, or press Enter here to make it."
+            )
+            found.append(Problem("pictures", message))
+        for id_ in ("name", "model"):
+            problem = self._values(id_).validate_now()
+            found += [Problem(id_, problem)] if problem else []
+        if not self._models.text:
+            found.append(Problem("model", "Type a base model: a file, a folder, or OWNER/NAME on the Hub."))
+        return found
+
+    def action_next(self) -> None:
+        """Look at the model, downloading it first where it is on the Hub; then make the project and go on."""
+        problems = self.problems()
+        if problems:
+            self.show_problem(problems[0])
+            return
+        text = self._models.text
+
+        def check() -> None:
+            from trainer.base_model.hub import looks_like_repo_id
+
+            worker = get_current_worker()
+            try:
+                if looks_like_repo_id(text):
+                    path = fetch_model(text, partial(self._tell, text), lambda: worker.is_cancelled)
+                else:
+                    path = typed_path(text)
+            except Cancelled:
+                return
+            look = look_at_model(path)
+            if look.problem:
+                raise AppError("Not a model to train on", look.problem, "Choose another one.")
+            self.post_message(_Checked(look))
+
+        self.in_background(check, "looking at the model", "check")
+
+    def _tell(self, name: str, done: int, total: int) -> None:
+        self.post_message(_Arriving(name, done, total))
+
+    @on(_Arriving)
+    def show_download(self, message: _Arriving) -> None:
+        """Show how far a download is."""
+        total = size_text(message.total) if message.total else "?"
+        share = message.done / message.total if message.total else 0.0
+        self.explain(f"{message.name}  {bar(share, 20)}  {size_text(message.done)} of {total}.  Esc stops it.")
+
+    @on(_Checked)
+    def finish(self, message: _Checked) -> None:
+        """Make the project, or change it, and go on."""
+        self._checked = message.look
+        if self._commit():
+            self.go_on()
+
+    def commit(self, project: "Project | None") -> "Project":
+        """Make the project, or put the answers into it."""
+        pictures = typed_path(self._values("pictures").meant)
+        device = self.query_one("#gpu", ChoiceField).value
+        if project is None:
+            assert self._checked is not None
+            project = new_project(self._values("name").value.strip(), pictures, self._checked)
+            drop_draft()
+            self._first_model = self._checked.path
+            self._values("name").disabled = True
+        settings: dict[str, object] = {"memory": {"device": device}} if device else {}
+        if self._checked is not None and str(self._checked.path) != project.settings().model.path:
+            settings["model"] = {"path": str(self._checked.path)}
+        if pictures != project.pictures:
+            project = project.update(pictures=str(pictures))
+        return project.update(settings=settings) if settings else project
+
+    def action_back(self) -> None:
+        """Stop a download; else go back, keeping what was typed."""
+        if self.is_busy("check"):
+            self.workers.cancel_group(self, "check")
+            self.explain("Stopped. Files that are complete are kept.")
+            return
+        super().action_back()
+
+    def put_aside(self) -> bool:
+        """Keep what was typed as a draft, or in the project's file."""
+        if self.journey.project is not None:
+            return super().put_aside()
+        draft = self._draft()
+        if draft != self._kept:
+            self._kept = draft
+            self.in_background(draft.save, "keeping what was typed", "draft")
+        return True
+
+    def _draft(self) -> Draft:
+        return Draft(*(self._values(id_).meant for id_ in ("pictures", "name", "model")))
+
+    def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
+        """Grey or free the keys; the base class, called as well, tells of work that failed."""
+        if event.worker.group == "check" and event.state is not WorkerState.PENDING:
+            self.draw_keys()

@@ -1,0 +1,51 @@
+"""A field for a path, completed as it is typed: Tab or Right takes what is offered."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.suggester import Suggester
+
+from tui.paths import completed
+from tui.widgets.fields import Check, TextField
+
+
+class _PathSuggester(Suggester):
+    def __init__(self, suffixes: Sequence[str]) -> None:
+        super().__init__(use_cache=False, case_sensitive=True)
+        self._suffixes = suffixes
+
+    async def get_suggestion(self, value: str) -> str | None:
+        """Complete a path; the disk may be slow, so a thread looks."""
+        return await asyncio.to_thread(completed, value, self._suffixes) or None
+
+
+class PathField(TextField):
+    """A path that is typed.
+
+    Args:
+        help_text: What the field is for, in a sentence.
+        check: What is wrong with a text.
+        suffixes: Of files that may be chosen; folders only when left out.
+        options: As of any text field.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("tab", "complete", show=False)]
+
+    def __init__(self, help_text: str, check: Check, *, suffixes: Sequence[str] = (), **options: Any) -> None:
+        super().__init__(help_text, check, suggester=_PathSuggester(suffixes), **options)
+        self._suffixes = suffixes
+
+    async def action_complete(self) -> None:
+        """Take what completes the path; where nothing does, go on to the next field."""
+        offered = await asyncio.to_thread(completed, self.value, self._suffixes) if self._at_end else ""
+        if offered:
+            self.value = offered
+            self.cursor_position = len(offered)
+        else:
+            self.screen.focus_next()
+
+    @property
+    def _at_end(self) -> bool:
+        return bool(self.value) and self.cursor_position >= len(self.value)
