@@ -68,3 +68,22 @@ def save_png(picture: Image.Image, path: Path, parameters: str) -> None:
     text.add_itxt("parameters", parameters) if not parameters.isascii() else text.add_text("parameters", parameters)
     with replace_atomic(path) as temporary:
         picture.save(temporary, format="PNG", pnginfo=text)
+
+
+def read_parameters(path: Path) -> str:
+    """Return the generation parameters of a PNG; empty where it has none or cannot be read."""
+    try:
+        with Image.open(path) as picture:
+            return str(picture.info.get("parameters") or "")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return ""
+
+
+def read_prompt(path: Path) -> str:
+    """Return the prompt in a PNG's generation parameters; empty where there is none."""
+    lines: list[str] = []
+    for line in read_parameters(path).splitlines():
+        if line.startswith(("Negative prompt: ", "Steps: ")):
+            break
+        lines.append(line)
+    return "\n".join(lines)

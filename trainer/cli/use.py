@@ -1,4 +1,4 @@
-"""`hypernet generate`: pictures with a hypernetwork."""
+"""`hypernet generate`: pictures and grids of pictures with a hypernetwork."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -30,11 +30,18 @@ Size = Annotated[str, typer.Option("--size", metavar="WxH", help="e.g. 512x768; 
 Batch = Annotated[int, typer.Option("--batch", help="How many; each has a seed of one more.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1 or mps.")]
 Out = Annotated[Path | None, typer.Option("--out", help="A .png file, or a folder; else generated/ here.")]
+GridKind = Annotated[
+    str, typer.Option("--grid", metavar="step|strength|prompt", help="Draw checkpoints, seeds or prompts × strengths.")
+]
+Strengths = Annotated[str, typer.Option("--strengths", metavar="A,B,…", help="Columns of a grid.")]
+Checkpoints = Annotated[str, typer.Option("--checkpoints", metavar="N,M,…", help="Rows of --grid step.")]
+Also = Annotated[list[str] | None, typer.Option("--also", help="A further prompt of --grid prompt; repeatable.")]
+Network = Annotated[str, typer.Option("--hypernetwork", help="The network that a grid varies: path or name.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def generate(
-    prompt: Prompt,
+    prompt: Prompt = "",
     model: Model = "",
     project: ProjectName = "",
     run: RunName = "",
@@ -48,10 +55,34 @@ def generate(
     batch: Batch = 1,
     device: Device = "auto",
     out: Out = None,
+    grid: GridKind = "",
+    strengths: Strengths = "0,0.4,0.7,1",
+    checkpoints: Checkpoints = "",
+    also: Also = None,
+    hypernetwork: Network = "",
     as_json: Json = False,
 ) -> None:
     """Draw pictures; their generation parameters are written into the PNGs as A1111 does."""
     given = {"negative_prompt": negative, "sampler": sampler, "steps": steps, "cfg_scale": cfg}
+    if grid:
+        from trainer.draw_request import size_fields
+
+        draw = {name: value for name, value in given.items() if value is not None}
+        fields = {
+            "kind": grid,
+            "project": project,
+            "model": model,
+            "hypernetwork": hypernetwork,
+            "device": device,
+            "run": str(_find(run).path) if run else "",
+            "folders": [str(folder.absolute()) for folder in hypernetwork_dir or []],
+            "strengths": _numbers(strengths, "--strengths"),
+            "checkpoints": _numbers(checkpoints, "--checkpoints"),
+            "prompts": [text for text in (prompt, *(also or [])) if text],
+            "draw": {**draw, **size_fields(size), "seed": seed, "batch": batch},
+        }
+        _draw_grid(fields, out, as_json)
+        return
     setup = _setup(project, run, model, hypernetwork_dir or [], device)
     request = _request(setup, bool(project or run), prompt, {**given, "seed": seed, "batch": batch}, size)
     files = _draw(setup, request, _outputs(out, request.batch))
@@ -62,6 +93,32 @@ def generate(
         return
     for path, _ in files:
         typer.echo(printable(path))
+
+
+def _numbers(text: str, option: str) -> list[str]:
+    """Split numbers at commas; what is none of them is refused later, by name."""
+    parts = [part.strip() for part in text.split(",")]
+    if text and not all(parts):
+        raise AppError("Bad list", f"{option} {printable(text, 80)} has an empty place.", "Write e.g. 0,0.5,1.")
+    return [part for part in parts if part]
+
+
+def _draw_grid(fields: dict[str, Any], out: Path | None, as_json: bool) -> None:
+    from trainer.cli.output import print_json, progress_line
+    from trainer.generate import Artist
+    from trainer.grid_work import draw_grid
+    from trainer.grids import grid_folder, grids_of, open_grid_setup, plan_grid, read_grid_request
+    from trainer.run.folder import RunFolder
+
+    request = read_grid_request(fields)
+    setup = open_grid_setup(request)
+    grid = plan_grid(request, setup)
+    place = grids_of(RunFolder(Path(request.run))) if request.run else Path("generated")
+    folder = out or grid_folder(place, grid)
+    show = progress_line("Picture")
+    artist = Artist.load(setup, lambda line: typer.echo(f"Note: {line}", err=True))
+    sheet = draw_grid(grid, artist, folder, lambda done, total, cell, path: show(done, total, None) if show else None)
+    print_json({"grid": sheet, "index": folder / "grid.json"}) if as_json else typer.echo(printable(sheet))
 
 
 def _setup(project: str, run: str, model: str, folders: list[Path], device: str) -> "DrawingSetup":
