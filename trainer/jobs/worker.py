@@ -30,6 +30,8 @@ WORK: Mapping[str, str] = {
     "caption": "trainer.jobs.caption:run",
     "crop": "trainer.jobs.crop:run",
     "check": "trainer.jobs.check:run",
+    "grid": "trainer.jobs.grid:run",
+    "studio": "trainer.jobs.studio:run",
 }
 """The function of each kind of job, imported when it is wanted."""
 

@@ -33,6 +33,12 @@ def _rate(value: Any) -> str:
     return _text(value)
 
 
+def _object(value: Any) -> str:
+    if not isinstance(json.loads(_text(value)), dict):
+        raise ValueError("must be a JSON object")
+    return _text(value)
+
+
 COMMANDS: Mapping[str, Mapping[str, Callable[[Any], str]]] = {
     "pause": {},
     "resume": {},
@@ -42,6 +48,7 @@ COMMANDS: Mapping[str, Mapping[str, Callable[[Any], str]]] = {
     "answer": {"question": _text, "choice": _text},
     "set_learning_rate": {"value": _rate},
     "set_preview_prompt": {"value": _text},
+    "draw": {"request": _object},
 }
 """The commands and what each must be told."""
 

@@ -141,6 +141,14 @@ def _failed(event: Event) -> str:
     return " ".join(str(part) for part in parts if part)
 
 
+def _picture(event: Event) -> str:
+    return f"drew {event['path']} in {event['seconds']:.1f} s"
+
+
+def _not_drawn(event: Event) -> str:
+    return f"not drawn: {event['message']}"
+
+
 _WRITERS: dict[str, Callable[[Event], str]] = {
     "started": _started,
     "phase": _phase,
@@ -149,6 +157,8 @@ _WRITERS: dict[str, Callable[[Event], str]] = {
     "preview": _preview,
     "validated": _validated,
     "item": _item,
+    "picture": _picture,
+    "not_drawn": _not_drawn,
     "warning": _warning,
     "recovering": _recovering,
     "question": _question,
