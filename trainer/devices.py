@@ -314,6 +314,21 @@ def read_gauges(pids: Collection[int] = (), disk: Path | None = None) -> Gauges:
     return _devices.read(pids, disk)
 
 
+def driver_version(nvml: Any = None) -> str | None:
+    """Return the NVIDIA driver's version; None when none answers.
+
+    Args:
+        nvml: NVML's binding; found by itself when left out.
+    """
+    ready = _ready(nvml)
+    if ready is None:
+        return None
+    try:
+        return _text(ready.nvmlSystemGetDriverVersion())
+    except (ready.NVMLError, AttributeError):
+        return "of unknown version"
+
+
 def gauges_text(gauges: Gauges) -> list[str]:
     """Return the readings as lines for people."""
     cpu = _shown(gauges.cpu_percent, "%")

@@ -57,7 +57,7 @@ class WizardApp(App[None], inherit_bindings=False):
     TITLE = "Hypernet Wizard"
     CSS_PATH = "theme.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
-        *bindings("app.help", "app.commands", "app.leave"),
+        *bindings("app.help", "app.commands", "app.doctor", "app.leave"),
         Binding("ctrl+c", "say_how_to_leave", show=False),
     ]
     ENABLE_COMMAND_PALETTE = True
@@ -220,6 +220,13 @@ class WizardApp(App[None], inherit_bindings=False):
     def action_commands(self) -> None:
         """Search all actions."""
         self.action_command_palette()
+
+    def action_doctor(self) -> None:
+        """Look at this machine."""
+        from tui.screens.doctor import DoctorScreen
+
+        if isinstance(self.screen, WizardScreen) and not isinstance(self.screen, DoctorScreen):
+            self.push_screen(DoctorScreen(plain=self.is_plain))
 
     def action_say_how_to_leave(self) -> None:
         """Say what Ctrl+C no longer does."""

@@ -34,6 +34,7 @@ class Key:
 KEYS = (
     Key("app.help", "f1,question_mark", "help", "Say what this screen is for and what its keys do"),
     Key("app.commands", "ctrl+p", "commands", "Search all that can be done here by name"),
+    Key("app.doctor", "f2", "doctor", "Look at this machine: card, driver, torch, disk, terminal, logout, models"),
     Key("app.leave", "ctrl+q,q", "leave", "Leave the wizard; runs go on without it"),
     Key("home.open", "enter", "open", "Go on with the project where it was left, or attach to the run"),
     Key("home.new", "n", "new project", "Begin a project: pictures, base model, settings, training"),
@@ -66,6 +67,8 @@ KEYS = (
     Key("recover.back", "escape", "back", "Back to the run; the question stays open"),
     Key("log.worker", "w", "worker's output", "Change between the run's story and what its worker printed"),
     Key("log.back", "escape,l", "back", "Back to the run"),
+    Key("doctor.again", "r", "look again", "Look at the machine once more"),
+    Key("doctor.back", "escape", "back", "Close the doctor"),
     Key("dialog.yes", "y", "yes", "Do it"),
     Key("dialog.no", "n,escape", "no", "Leave everything as it is"),
     Key("dialog.close", "escape,enter", "close", "Close this"),

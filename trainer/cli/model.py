@@ -100,27 +100,31 @@ def _hypernetwork_facts(file: Path) -> dict[str, Any]:
 
 
 def doctor(as_json: Json = False) -> None:
-    """Look at this machine: GPU, driver, torch, memory, disk, what happens at logout, models."""
-    from importlib import metadata
-
+    """Look at this machine: GPU, driver, torch, memory, disk, terminal, logout, models, extras; say what to do."""
     from trainer.devices import gauges_text, read_gauges
+    from trainer.doctor.look import look_at_machine, look_at_terminal, look_at_torch, versions, whole_environment
     from trainer.project import projects_root
     from trainer.run.launch import logout_warning
 
+    found = [*look_at_machine(), look_at_torch(), *look_at_terminal(whole_environment())]
     gauges = read_gauges(disk=_existing(projects_root()))
-    versions = {name: metadata.version(name) for name in ("torch", "diffusers", "transformers", "pillow")}
-    warning = logout_warning()
-    found = _found_models(None)
     if as_json:
-        facts = {"gauges": gauges, "versions": versions, "logout": warning, "models": [m.path for m in found]}
+        facts = {
+            "findings": found,
+            "gauges": gauges,
+            "versions": versions(),
+            "logout": logout_warning(),
+            "models": [model.path for model in _found_models(None)],
+            "projects": projects_root(),
+        }
         typer.echo(json.dumps(facts, default=lambda value: getattr(value, "__dict__", str(value)), ensure_ascii=False))
-        return
-    for line in gauges_text(gauges):
-        typer.echo(line)
-    typer.echo("Versions   " + ", ".join(f"{name} {version}" for name, version in versions.items()))
-    typer.echo(f"Logout     {warning or 'runs go on after you log out'}")
-    typer.echo(f"Models     {len(found)} found" + (f", the newest {printable(found[0].path)}" if found else ""))
-    typer.echo(f"Projects   {printable(projects_root())}")
+    else:
+        for finding in found:
+            typer.echo(f"{finding.standing:<4}  {finding.topic:<9} {finding.text}")
+            if finding.advice:
+                typer.echo(f"{'':<16}{finding.advice}")
+        typer.echo("Readings  " + "\n          ".join(gauges_text(gauges)))
+        typer.echo("Versions  " + ", ".join(f"{name} {version}" for name, version in versions().items()))
 
 
 def _found_models(folder: Path | None) -> "list[FoundModel]":
