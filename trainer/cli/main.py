@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from trainer.cli import data, model, projects, runs, train, use
+from trainer.cli import carry, data, model, projects, runs, train, use
 from trainer.errors import AppError
 from trainer.text import printable
 
@@ -44,6 +44,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "presets": projects.presets,
     "settings": projects.settings,
     "generate": use.generate,
+    "install": carry.install,
     "models": model.models,
     "inspect": model.inspect,
     "doctor": model.doctor,
