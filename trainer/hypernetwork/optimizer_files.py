@@ -54,11 +54,16 @@ def save_optimizer(path_pt: Path, optimizer: torch.optim.Optimizer, net: Hyperne
     if len(optimizer.param_groups) != 1 or held != [id(parameter) for parameter in net.parameters()]:
         raise ValueError("the optimizer must hold the hypernetwork's parameters in one group, in their order")
     content: dict[object, object] = {
-        "optimizer_name": type(optimizer).__name__,
+        "optimizer_name": optimizer_name(optimizer),
         "hash": sha256_of(path_pt)[:_HASH_DIGITS],
         "optimizer_state_dict": _plain(optimizer.state_dict()),
     }
     write_archive(optimizer_path(path_pt), content)
+
+
+def optimizer_name(optimizer: torch.optim.Optimizer) -> str:
+    """Return the name that A1111 knows an optimizer by, wherever it keeps its state."""
+    return "AdamW" if isinstance(optimizer, torch.optim.AdamW) else type(optimizer).__name__
 
 
 def _plain(state: dict[str, Any]) -> dict[str, Any]:
