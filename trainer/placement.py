@@ -30,17 +30,31 @@ def choose_dtype(settings: MemorySettings, device: torch.device) -> torch.dtype:
     """Return the numbers of the frozen model: as asked, or what the device computes safely and fast.
 
     Raises:
-        AppError: fp16 on the CPU, which has no gradient scaling that would be worth it.
+        AppError: fp16 on the CPU, which has no gradient scaling that would be worth it; tf32 where nothing has it.
     """
     if settings.precision == "auto":
         if device.type != "cuda" or any(name in torch.cuda.get_device_name(device) for name in NO_HALF):
             return torch.float32
         return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float16
+    if settings.precision == "tf32":
+        _check_tf32(device)
+        return torch.float32
     if settings.precision == "fp16" and device.type == "cpu":
         raise AppError(
             "Bad setting", "memory.precision fp16 needs a GPU.", "Set memory.precision to fp32, bf16 or auto."
         )
     return {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[settings.precision]
+
+
+def _check_tf32(device: torch.device) -> None:
+    if device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0):
+        return
+    where = device_text(device)
+    raise AppError(
+        "Bad setting",
+        f"memory.precision tf32 is a way to multiply of NVIDIA cards since Ampere (RTX 30); {where} doesn't have it.",
+        "Set memory.precision to fp32 or auto.",
+    )
 
 
 def device_text(device: torch.device) -> str:

@@ -18,6 +18,7 @@ from trainer.dataset_files import find_training_pictures, load_pixels
 from trainer.diffusion import Diffusion
 from trainer.errors import AppError
 from trainer.hypernetwork import Hypernetwork, Structure, load
+from trainer.memory.apply import place_unet
 from trainer.placement import choose_device, choose_dtype, empty_cache
 from trainer.schedule import Schedule
 from trainer.step import Denoiser
@@ -107,13 +108,9 @@ def prepare(config: RunConfig, project_root: Path, phase: Phase, resumed_at: int
     own_contexts = contexts.load([own_prompt(picture, order) for picture in pictures])
     warnings += long_captions(pictures, own_contexts, base.tokenizer.model_max_length)
     validator = _validator(config, pictures, posteriors, own_contexts, train, held_out, diffusion)
-    base.unet.to(device)
+    place_unet(base.unet, config.memory, device)
     net.to(device)
     denoiser = Denoiser(base.unet, diffusion, device, dtype, config.training.min_snr_gamma)
-    if config.memory.gradient_checkpointing:
-        base.unet.enable_gradient_checkpointing(
-            gradient_checkpointing_func=lambda f, *a: torch.utils.checkpoint.checkpoint(f, *a, use_reentrant=False)
-        )
     return Prepared(
         config,
         base,

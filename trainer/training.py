@@ -13,6 +13,8 @@ import torch
 from trainer.devices import read_gauges
 from trainer.errors import AppError
 from trainer.hypernetwork import attach, load_optimizer, save, save_optimizer
+from trainer.hypernetwork.optimizer_files import optimizer_name
+from trainer.memory.apply import arithmetic, make_optimizer
 from trainer.placement import device_text, empty_cache, peak_bytes
 from trainer.preparation import Prepared, learning_rate
 from trainer.preview import Previewer
@@ -62,14 +64,7 @@ class Training:
         self.net.train()
         self.parameters = [p for p in self.net.parameters() if p.requires_grad]
         options = config.optimizer
-        self.optimizer = torch.optim.AdamW(
-            self.parameters,
-            lr=1.0,
-            betas=(options.beta1, options.beta2),
-            eps=options.epsilon,
-            weight_decay=options.weight_decay,
-            fused=self.prepared.denoiser.device.type in ("cuda", "cpu"),
-        )
+        self.optimizer = make_optimizer(self.parameters, options, config.memory)
         half = self.prepared.denoiser.dtype == torch.float16
         self.scaler = torch.amp.GradScaler(self.prepared.denoiser.device.type, enabled=half)
         self.step = self.prepared.first_step
@@ -89,7 +84,7 @@ class Training:
 
     def run(self) -> bool:
         """Train to the end; return whether it was reached, or a stop was asked for."""
-        with attach(self.prepared.base.unet, [(self.net, 1.0)]):
+        with arithmetic(self.config.memory), attach(self.prepared.base.unet, [(self.net, 1.0)]):
             if self.step == self.prepared.first_step and not self.stop.requested:
                 self._validate()
                 self._preview()
@@ -280,7 +275,7 @@ class Training:
         if not self.config.network.start_from:
             return
         saved = load_optimizer(Path(self.config.network.start_from), self.net)
-        if saved.state is not None and saved.optimizer_name == type(self.optimizer).__name__:
+        if saved.state is not None and saved.optimizer_name == optimizer_name(self.optimizer):
             groups = self.optimizer.state_dict()["param_groups"]
             self.optimizer.load_state_dict({**saved.state, "param_groups": groups})
             if saved.reason:

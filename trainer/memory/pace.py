@@ -132,7 +132,7 @@ def find_pace(
     """
     estimate = None
     for run in runs:
-        if run.device != target.name or run.config.memory.threads != work.config.memory.threads:
+        if run.device != target.name or not _computed_alike(run.config, work.config):
             continue
         done = work_of(run)
         if done is None or _half(run.config, target.precision) != (target.precision == "half"):
@@ -167,6 +167,12 @@ def _scaled(work: Work, way: Way, target: Target, num_pictures: int, run: Earlie
 def essence(work: Work, way: Way) -> tuple[object, ...]:
     """Return what decides a step's work: equal for two runs whose steps take the same."""
     return work.architecture.name, work.network, work.config.training.batch_size, way
+
+
+def _computed_alike(one: RunConfig, other: RunConfig) -> bool:
+    return one.memory.threads == other.memory.threads and (one.memory.precision == "tf32") == (
+        other.memory.precision == "tf32"
+    )
 
 
 def _half(config: RunConfig, precision: Precision) -> bool:
