@@ -23,7 +23,7 @@ from trainer.placement import choose_device, choose_dtype, empty_cache
 from trainer.schedule import Schedule
 from trainer.step import Denoiser
 from trainer.text import printable
-from trainer.validation import Validator, choose_measured, stratified_timesteps
+from trainer.validation import Validator, choose_measured, stratified_timesteps, without_mirror_image
 
 LONG_CHUNKS = 3
 Phase = Callable[[str, int, int], None]
@@ -288,13 +288,15 @@ def _validator(
 ) -> Validator | None:
     if not config.validation.every:
         return None
+    measured = choose_measured(train, pictures, config.validation.pictures)
     return Validator(
         pictures,
         posteriors,
         own_contexts,
-        choose_measured(train, pictures, config.validation.pictures),
+        measured,
         choose_measured(held_out, pictures, config.validation.pictures),
         stratified_timesteps(diffusion.num_timesteps, config.validation.timesteps),
+        [] if held_out else [i for i in without_mirror_image(train, posteriors) if i in measured],
     )
 
 

@@ -1,13 +1,23 @@
 """The picture drawn while training: the same noise each time, so that previews can be compared."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from PIL import Image
+from torch import Tensor
 
 from trainer.png_parameters import parameters_text, save_png
 from trainer.preparation import Prepared
 from trainer.sampling import SamplerSettings, decode, sample_latents, vae_factor
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A preview."""
+
+    picture: Image.Image
+    latents_CHW: Tensor
 
 
 @dataclass
@@ -19,15 +29,16 @@ class Previewer:
 
     prepared: Prepared
     prompt: str
+    first_prompt: str
 
     @classmethod
     def of(cls, prepared: Prepared) -> "Previewer":
         """Take the configuration's prompt, or else the first training prompt."""
         prompt = prepared.config.preview.prompt or prepared.inputs.order.samples(prepared.first_step + 1)[0].prompt
-        return cls(prepared, prompt)
+        return cls(prepared, prompt, prompt)
 
     @torch.no_grad()
-    def draw(self, path: Path, label: str) -> None:
+    def draw(self, path: Path, label: str) -> Drawn:
         """Draw one picture into a PNG.
 
         Args:
@@ -35,32 +46,14 @@ class Previewer:
             label: The checkpoint's name, recorded in the picture.
         """
         prepared, settings = self.prepared, self.prepared.config.preview
-        size = prepared.config.data.size
-        sampler = SamplerSettings(
-            settings.sampler,
-            settings.steps,
-            settings.cfg_scale,
-            settings.seed,
-            settings.width or size,
-            settings.height or size,
-        )
-        context_LD, negative_LD = prepared.contexts.load([self.prompt, settings.negative_prompt])
         base, net = prepared.base, prepared.net
-        net.eval()
+        sampler = self._sampler()
+        latents_BCHW = self._latents(self.prompt, sampler)
         try:
-            latents_BCHW = sample_latents(
-                prepared.denoiser,
-                base.noise_scheduler,
-                context_LD[None],
-                negative_LD[None],
-                sampler,
-                vae_factor(base.vae),
-            )
             base.vae.to(prepared.denoiser.device)
             picture = decode(base.vae, latents_BCHW)[0]
         finally:
             base.vae.to("cpu")
-            net.train()
         text = parameters_text(
             self.prompt,
             settings.negative_prompt,
@@ -70,3 +63,40 @@ class Previewer:
             hypernetwork=label,
         )
         save_png(picture, path, text)
+        return Drawn(picture, latents_BCHW[0])
+
+    @torch.no_grad()
+    def sketches(self, count: int, steps: int) -> list[Tensor]:
+        """Draw the run's first prompt with `count` seeds in few steps, one after the other; return the latents_CHW."""
+        sampler = replace(self._sampler(), steps=steps)
+        return [
+            self._latents(self.first_prompt, replace(sampler, seed=sampler.seed + place))[0] for place in range(count)
+        ]
+
+    def _sampler(self) -> SamplerSettings:
+        settings, size = self.prepared.config.preview, self.prepared.config.data.size
+        return SamplerSettings(
+            settings.sampler,
+            settings.steps,
+            settings.cfg_scale,
+            settings.seed,
+            settings.width or size,
+            settings.height or size,
+        )
+
+    def _latents(self, prompt: str, sampler: SamplerSettings) -> Tensor:
+        """Return latents_BCHW of one picture, with dropout off meanwhile."""
+        prepared = self.prepared
+        context_LD, negative_LD = prepared.contexts.load([prompt, prepared.config.preview.negative_prompt])
+        prepared.net.eval()
+        try:
+            return sample_latents(
+                prepared.denoiser,
+                prepared.base.noise_scheduler,
+                context_LD[None],
+                negative_LD[None],
+                sampler,
+                vae_factor(prepared.base.vae),
+            )
+        finally:
+            prepared.net.train()

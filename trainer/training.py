@@ -13,13 +13,14 @@ import torch
 from trainer.devices import read_gauges
 from trainer.errors import AppError
 from trainer.hypernetwork import attach, load_optimizer, save, save_optimizer
-from trainer.hypernetwork.optimizer_files import optimizer_name
+from trainer.hypernetwork.optimizer_files import optimizer_name, optimizer_path
 from trainer.memory.apply import arithmetic, make_optimizer
 from trainer.placement import device_text, empty_cache, peak_bytes
 from trainer.preparation import Prepared, learning_rate
 from trainer.preview import Previewer
 from trainer.records import LossTable, TensorBoard
 from trainer.resume_state import ResumeState, optimizer_tensors, read_state, restore_optimizer, write_state
+from trainer.rewind import rewound_state
 from trainer.run.control import Command, Commands
 from trainer.run.events import EventWriter
 from trainer.run.folder import RunFolder
@@ -27,6 +28,7 @@ from trainer.run.signals import StopRequest
 from trainer.schedule import Schedule
 from trainer.step import StepResult, accumulate_gradient, clip_gradient
 from trainer.text import printable
+from trainer.watch import Watch
 
 log = logging.getLogger(__name__)
 
@@ -49,8 +51,8 @@ class Training:
     """Optimizer steps done."""
     changes: list[tuple[int, str, str]] = field(default_factory=list)
     """(step, "learning_rate" or "preview_prompt", value) changed while running."""
-    best: tuple[float, int] | None = None
-    """(loss, step) of the best validation."""
+    best_only: int | None = None
+    """The step whose checkpoint is there for no other reason than that it is the best."""
     state_time: float = 0.0
     gauge_time: float = 0.0
     seconds: float = 0.0
@@ -71,6 +73,8 @@ class Training:
         self.schedule = learning_rate(config, self.step)
         self.clip_limit = Schedule.parse(options.clip_value, config.training.steps)
         self.previewer = Previewer.of(self.prepared)
+        with arithmetic(config.memory):
+            self.watch = Watch(self.prepared, self.previewer, self.folder, self.events)
         self._restore()
         self.events.emit(
             "phase",
@@ -119,6 +123,7 @@ class Training:
         self.net.step = self.step
         seconds = time.perf_counter() - started
         self.seconds += seconds
+        self.watch.norms.append(norm)
         self.events.emit(
             "step",
             step=self.step,
@@ -171,7 +176,7 @@ class Training:
         ends = self.step == self.last_step
         if config.validation.every and (ends or self.step % config.validation.every == 0):
             self._validate()
-        if ends or (config.save.every and self.step % config.save.every == 0):
+        if self._checkpoint_is_due:
             self._save_checkpoint()
         if config.preview.every and (ends or self.step % config.preview.every == 0):
             self._preview()
@@ -182,16 +187,34 @@ class Training:
             self.keep_state()
 
     def _validate(self) -> None:
-        validator = self.prepared.validator
-        if validator is None:
+        if self.prepared.validator is None:
             return
-        self.net.eval()
-        found = validator.measure(self.prepared.denoiser)
-        self.net.train()
-        best = self.best is None or found.judged < self.best[0]
-        if best:
-            self.best = (found.judged, self.step)
-        self.events.emit("validated", step=self.step, held_out=found.held_out, training=found.training, best=best)
+        if self.watch.validate(self.step):
+            self._keep_best()
+        if self.watch.judge(self.step):
+            self.stop.request()
+
+    def _keep_best(self) -> None:
+        """Save the best step so far, and take away the one before where it was saved for being the best alone."""
+        if not self.config.save.best:
+            return
+        before, self.best_only = self.best_only, None
+        if not self._checkpoint_is_due:
+            self._save_checkpoint()
+            self.best_only = self.step
+        if before is not None:
+            self._remove_checkpoint(before)
+
+    @property
+    def _checkpoint_is_due(self) -> bool:
+        every = self.config.save.every
+        return self.step == self.last_step or bool(every and self.step % every == 0)
+
+    def _remove_checkpoint(self, step: int) -> None:
+        path = self.checkpoint_path(step)
+        for file in (optimizer_path(path), path):
+            file.unlink(missing_ok=True)
+        self.events.emit("removed", step=step, path=str(path))
 
     def _preview(self) -> None:
         if not self.config.preview.every:
@@ -199,7 +222,7 @@ class Training:
         path = self.folder.images / f"{self.config.name}-{self.step}.png"
         started = time.perf_counter()
         try:
-            self.previewer.draw(path, f"{self.config.name}-{self.step}")
+            drawn = self.previewer.draw(path, f"{self.config.name}-{self.step}")
         except Exception as error:  # whatever it is, a preview never ends a run
             log.exception("preview failed")
             reason = printable((str(error).splitlines() or [type(error).__name__])[0])
@@ -208,13 +231,16 @@ class Training:
         finally:
             empty_cache(self.prepared.denoiser.device)
         self.events.emit("preview", step=self.step, path=str(path), seconds=time.perf_counter() - started)
+        self.watch.look_at(self.step, drawn)
 
-    def checkpoint_path(self) -> Path:
-        """Return where the checkpoint of the present step lies."""
-        return self.folder.hypernetworks / f"{self.config.name}-{self.step}.pt"
+    def checkpoint_path(self, step: int | None = None) -> Path:
+        """Return where the checkpoint of a step, the present one if left out, lies."""
+        return self.folder.hypernetworks / f"{self.config.name}-{self.step if step is None else step}.pt"
 
     def _save_checkpoint(self) -> None:
         path = self.checkpoint_path()
+        if self.best_only == self.step:
+            self.best_only = None
         save(self.net, path)
         if self.config.save.optimizer_state:
             save_optimizer(path, self.optimizer, self.net)
@@ -226,7 +252,7 @@ class Training:
             "model": self.prepared.model_key,
             "scaler": self.scaler.state_dict(),
             "changes": self.changes,
-            "best": self.best,
+            "best_only": self.best_only,
             "seconds": self.seconds,
             "validation_start": self.prepared.validator.start if self.prepared.validator else {},
         }
@@ -239,6 +265,10 @@ class Training:
         for message in warnings:
             self.events.emit("warning", message=message)
         if state is None:
+            state, warning = rewound_state(self.folder, self.net)
+            if warning:
+                self.events.emit("warning", message=warning)
+        if state is None:
             self._take_earlier_optimizer()
             return
         self._check_fits(state)
@@ -248,7 +278,7 @@ class Training:
             self.scaler.load_state_dict(state.facts["scaler"])
         self.step = self.net.step = state.step
         self.seconds = state.facts["seconds"]
-        self.best = None if state.facts["best"] is None else tuple(state.facts["best"])
+        self.best_only = state.facts.get("best_only")
         for step, what, value in state.facts["changes"]:
             self._change(step, what, value)
         if self.prepared.validator:
@@ -256,7 +286,7 @@ class Training:
             self.prepared.validator.start = {side: {int(t): v for t, v in by.items()} for side, by in start.items()}
 
     def _check_fits(self, state: ResumeState) -> None:
-        if state.facts["model"] != self.prepared.model_key:
+        if state.facts.get("model", self.prepared.model_key) != self.prepared.model_key:
             raise AppError(
                 "Base model changed",
                 f"{printable(self.config.model.path)} is not the model that this run began with.",

@@ -3,6 +3,9 @@
 The training loss mostly tells which timesteps were drawn; this one doesn't. Each timestep's loss is
 divided by its value before training, so that the easy ones, whose loss is the largest, don't hide
 the rest. Nothing here touches a random generator or a gradient.
+
+Too few pictures to keep some out of training are measured themselves, and mirrored: a network that learns what they
+have in common does better on both, one that learns them by heart does worse on what is mirrored.
 """
 
 from collections.abc import Sequence
@@ -12,8 +15,12 @@ import torch
 from torch import Tensor
 
 from trainer.dataset import Posterior, TrainingPicture, stack_contexts
+from trainer.likeness import likeness_feature
 from trainer.randomness import normal
 from trainer.step import Denoiser, MicroBatch
+
+SAME_PICTURE = 0.98
+"""Correlation above which a picture counts as the mirror image of another."""
 
 
 @dataclass(frozen=True)
@@ -22,13 +29,15 @@ class Validation:
 
     held_out: float | None
     training: float
+    mirrored: float | None = None
+    """Of mirrored training pictures, where nothing is held out."""
     held_out_by_timestep: dict[int, float] = field(default_factory=dict)
     training_by_timestep: dict[int, float] = field(default_factory=dict)
 
     @property
     def judged(self) -> float:
         """The figure that decides which step is best."""
-        return self.training if self.held_out is None else self.held_out
+        return next(loss for loss in (self.held_out, self.mirrored, self.training) if loss is not None)
 
 
 @dataclass
@@ -42,6 +51,8 @@ class Validator:
     training: Sequence[int]
     held_out: Sequence[int]
     timesteps: Sequence[int]
+    mirrored: Sequence[int] = ()
+    """Training pictures that are measured mirrored as well."""
     start: dict[str, dict[int, float]] = field(default_factory=dict)
     """Raw losses before training, by side and timestep; kept with the resume state."""
 
@@ -49,20 +60,30 @@ class Validator:
         """Return the present losses; they are relative to those of the first call, or to `start` where it was given."""
         held_out = self._side(denoiser, "held_out", self.held_out) if self.held_out else {}
         training = self._side(denoiser, "training", self.training)
-        return Validation(_mean(held_out) if held_out else None, _mean(training), held_out, training)
+        mirrored = self._side(denoiser, "mirrored", self.mirrored, mirror=True) if self.mirrored else {}
+        return Validation(
+            _mean(held_out) if held_out else None,
+            _mean(training),
+            _mean(mirrored) if mirrored else None,
+            held_out,
+            training,
+        )
 
-    def _side(self, denoiser: Denoiser, side: str, indexes: Sequence[int]) -> dict[int, float]:
-        losses = {t: _mean_of([self._loss(denoiser, i, t) for i in indexes]) for t in self.timesteps}
+    def _side(self, denoiser: Denoiser, side: str, indexes: Sequence[int], mirror: bool = False) -> dict[int, float]:
+        losses = {t: _mean_of([self._loss(denoiser, i, t, mirror) for i in indexes]) for t in self.timesteps}
         start = self.start.setdefault(side, losses)
         return {t: loss / max(start[t], 1e-12) for t, loss in losses.items()}
 
     @torch.no_grad()
-    def _loss(self, denoiser: Denoiser, index: int, timestep: int) -> float:
+    def _loss(self, denoiser: Denoiser, index: int, timestep: int, mirror: bool) -> float:
         posterior, key = self.posteriors[index], self.pictures[index].key
         noise_CHW = normal(tuple(posterior.mean_CHW.shape), 0, "validation", key, timestep)
-        weight = None if posterior.weight_HW is None else posterior.weight_HW[None]
+        latents_CHW, weight_HW = posterior.mean_CHW, posterior.weight_HW
+        if mirror:
+            latents_CHW, weight_HW = latents_CHW.flip(-1), None if weight_HW is None else weight_HW.flip(-1)
+        weight = None if weight_HW is None else weight_HW[None]
         batch = MicroBatch(
-            posterior.mean_CHW[None],
+            latents_CHW[None],
             noise_CHW[None],
             torch.tensor([timestep]),
             stack_contexts([self.contexts[index]]),
@@ -79,6 +100,17 @@ def stratified_timesteps(num_timesteps: int, count: int) -> list[int]:
 def choose_measured(indexes: Sequence[int], pictures: Sequence[TrainingPicture], most: int) -> list[int]:
     """Choose at most `most` pictures by content, so that adding files changes few of them."""
     return sorted(sorted(indexes, key=lambda index: pictures[index].key)[:most])
+
+
+def without_mirror_image(indexes: Sequence[int], posteriors: Sequence[Posterior]) -> list[int]:
+    """Return the pictures whose mirror image isn't among them: only these are unseen when mirrored."""
+    features = {index: likeness_feature(posteriors[index].mean_CHW) for index in indexes}
+    mirrors = {index: likeness_feature(posteriors[index].mean_CHW.flip(-1)) for index in indexes}
+    return [
+        index
+        for index in indexes
+        if not any(float(mirrors[index] @ features[other]) > SAME_PICTURE for other in indexes if other != index)
+    ]
 
 
 def _mean(losses: dict[int, float]) -> float:

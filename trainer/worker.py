@@ -17,6 +17,7 @@ from trainer.config import RunConfig, read_config
 from trainer.errors import AppError
 from trainer.faults import explain
 from trainer.files import write_atomic
+from trainer.rewind import rewound_step
 from trainer.run.control import Commands
 from trainer.run.events import EventWriter
 from trainer.run.folder import RunFolder
@@ -62,6 +63,8 @@ def _carry_out(folder: RunFolder, events: EventWriter, stop: StopRequest) -> int
     write_atomic(_reserve(folder), bytes(RESERVE_BYTES))
     config = read_config(folder.config_file)
     resumed_at = _step_of_state(folder)
+    if resumed_at is None:
+        resumed_at = rewound_step(folder)
     events.emit(
         "started",
         **process_identity(),
@@ -79,9 +82,15 @@ def _carry_out(folder: RunFolder, events: EventWriter, stop: StopRequest) -> int
     if not training.run():
         events.emit("stopped", step=training.step)
         return 0
-    best = training.best[1] if training.best else None
+    best = training.watch.verdict.best_step
+    path = None if best is None else training.checkpoint_path(best)
     events.emit(
-        "finished", step=training.step, seconds=training.seconds, results=_publish(folder, training), best_step=best
+        "finished",
+        step=training.step,
+        seconds=training.seconds,
+        results=_publish(folder, training),
+        best_step=best,
+        best_checkpoint=str(path) if path is not None and path.exists() else None,
     )
     return 0
 

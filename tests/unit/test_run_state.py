@@ -50,7 +50,7 @@ def test_a_run_is_told_by_its_events() -> None:
     assert (state.worker.pid, state.worker.device) == (7, "cuda:0")
     assert state.phase is not None
     assert state.phase.name == "training"
-    assert state.validations[-1] == (2, 0.11, None)
+    assert state.validations[-1] == (2, 0.11, None, None)
     assert state.saved[-1].path == "hypernetworks/g-2.pt"
     assert state.previews[-1].seconds == 3.5
     assert state.gauge is not None

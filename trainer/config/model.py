@@ -185,6 +185,7 @@ class SaveSettings(Section):
 
     every: int = setting(500, "A checkpoint every so many steps; 0 for the end only", unit="steps", ge=0)
     optimizer_state: bool = setting(True, "Write A1111's .optim file beside each checkpoint")
+    best: bool = setting(True, "Keep a checkpoint of the best validated step, whatever `every` says")
     csv_every: int = setting(1, "A row of hypernetwork_loss.csv every so many steps; 0 for none", unit="steps", ge=0)
     state_every_s: float = setting(60.0, "Longest time between two resume states", unit="s", ge=0)
     tensorboard: bool = setting(False, "Write TensorBoard logs (needs the extra 'tensorboard')")
@@ -211,6 +212,21 @@ class ValidationSettings(Section):
     held_out_share: float = setting(0.15, "Share of pictures kept out of training; needs 12 pictures", ge=0, le=0.5)
     pictures: int = setting(4, "Most pictures measured on each side", unit="pictures", ge=1, le=256)
     timesteps: int = setting(4, "Timesteps measured per picture", ge=1, le=64)
+    stop_when: Literal["never", "overtrained", "collapsed"] = setting(
+        "never", "Save and end the run when the verdict says so; overtrained stops for a collapse too"
+    )
+
+
+class HealthSettings(Section):
+    """How the network and its pictures do, measured along with the validation."""
+
+    every: int = setting(1, "Measure at every so many validations; 0 for never", unit="validations", ge=0)
+    captions: int = setting(2, "Untrained captions on which strength and drift are measured", ge=1, le=8)
+    variety_every: int = setting(
+        5, "Draw several seeds at every so many validations; 0 for never", unit="validations", ge=0
+    )
+    variety_seeds: int = setting(3, "Pictures drawn for the variety, from seeds of their own", ge=2, le=16)
+    variety_steps: int = setting(8, "Sampling steps of these pictures", unit="steps", ge=1, le=150)
 
 
 class MemorySettings(Section):
@@ -275,6 +291,7 @@ class RunConfig(Section):
     save: SaveSettings = SaveSettings()
     preview: PreviewSettings = PreviewSettings()
     validation: ValidationSettings = ValidationSettings()
+    health: HealthSettings = HealthSettings()
     memory: MemorySettings = MemorySettings()
 
     @field_validator("name")

@@ -73,7 +73,10 @@ def _preview(event: Event) -> str:
 
 
 def _validated(event: Event) -> str:
-    sides = [(label, event.get(key)) for label, key in (("held-out", "held_out"), ("training", "training"))]
+    sides = [
+        (label, event.get(key))
+        for label, key in (("held-out", "held_out"), ("training", "training"), ("mirrored", "mirrored"))
+    ]
     losses = ", ".join(f"{label} loss {float(loss):.4f}" for label, loss in sides if loss is not None)
     return f"validation at step {event['step']}: {losses or 'nothing measured'}"
 

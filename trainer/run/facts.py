@@ -42,6 +42,45 @@ class Validation(NamedTuple):
     step: int
     held_out: float | None
     training: float | None
+    mirrored: float | None = None
+    """Of mirrored training pictures, where nothing is held out."""
+
+    @property
+    def judged(self) -> float | None:
+        """The figure that decides which step is best."""
+        return next((loss for loss in (self.held_out, self.mirrored, self.training) if loss is not None), None)
+
+
+@dataclass(frozen=True)
+class Health:
+    """What was measured of the network and of its pictures at one step; None or empty where it wasn't measured."""
+
+    step: int
+    strength: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Size of the change against the context itself, for keys and for values, by context width."""
+    grad_norm: float | None = None
+    """Median norm of the gradient since the measurement before."""
+    drift: float | None = None
+    """How far the prediction on captions that were not trained is from the base model's own; 0 is not at all."""
+    variety: float | None = None
+    """How different pictures of one prompt and several seeds are; 0 is not at all."""
+    prompt: str = ""
+    """What the preview shows; looks of other prompts can't be compared."""
+    contrast: float | None = None
+    """Deviation of the preview's brightness, 0 to 1."""
+    saturation: float | None = None
+    """Mean colourfulness of the preview, 0 to 1."""
+    detail: float | None = None
+    """Mean difference of neighbouring pixels of the preview, 0 to 1."""
+    similarity: float | None = None
+    """Likeness of the preview to the nearest training picture, 1 being the same."""
+    nearest: str = ""
+    """That picture's file name."""
+
+    @property
+    def strongest(self) -> float | None:
+        """The largest strength of all widths."""
+        return max((part for pair in self.strength.values() for part in pair), default=None)
 
 
 class MadeFile(NamedTuple):

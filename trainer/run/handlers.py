@@ -7,11 +7,11 @@ It reads everything it needs before it changes anything, so that an event that l
 import bisect
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 from trainer.run.events import Event
-from trainer.run.facts import Failure, Item, MadeFile, Phase, Question, Situation, StepPoint, Validation, Worker
+from trainer.run.facts import Failure, Health, Item, MadeFile, Phase, Question, Situation, StepPoint, Validation, Worker
 from trainer.run.series import Series
 
 Fields = dict[str, Any]
@@ -64,7 +64,7 @@ def take_steps(run: Fields, events: Iterable[Event]) -> None:
 def _pass_time(run: Fields, event: Event) -> None:
     """Count the time since the event before, unless the worker was gone in between."""
     now, before = event["t"], run["last_t"]
-    if before is not None and event["kind"] != "started":
+    if before is not None and event["kind"] not in ("started", "rewound"):
         gap_s = max(0.0, now - before)
         run["elapsed_s"] += gap_s
         if run["steps_s"] > 0 and run["situation"] is Situation.RUNNING:
@@ -94,7 +94,7 @@ def _started(run: Fields, event: Event) -> None:
 
 def _go_back(run: Fields, step: int) -> None:
     """Forget what came after `step`: it will come again."""
-    for name in ("points", "validations", "previews", "saved"):
+    for name in ("points", "validations", "healths", "previews", "saved"):
         series = run[name]
         if series and series[-1].step > step:
             run[name] = series.first(bisect.bisect_right(series, step, key=lambda item: item.step))
@@ -156,8 +156,40 @@ def _preview(run: Fields, event: Event) -> None:
 
 
 def _validated(run: Fields, event: Event) -> None:
-    result = Validation(int(event["step"]), _number(event, "held_out"), _number(event, "training"))
+    result = Validation(int(event["step"]), *(_number(event, name) for name in ("held_out", "training", "mirrored")))
     _add(run, "validations", result, event)
+
+
+def _health(run: Fields, event: Event) -> None:
+    """Take in what was measured; two measurements of one step are joined."""
+    numbers = ("grad_norm", "drift", "variety", "contrast", "saturation", "detail", "similarity")
+    found = Health(
+        step=int(event["step"]),
+        strength={str(width): (float(k), float(v)) for width, (k, v) in (event.get("strength") or {}).items()},
+        prompt=str(event.get("prompt") or ""),
+        nearest=str(event.get("nearest") or ""),
+        **{name: _number(event, name) for name in numbers},
+    )
+    series: Series[Health] = run["healths"]
+    while series and series[-1].step > found.step:
+        series = series.first(len(series) - 1)
+    if series and series[-1].step == found.step:
+        new = {part.name: getattr(found, part.name) for part in fields(Health)}
+        found = replace(series[-1], **{name: value for name, value in new.items() if value not in (None, "", {})})
+        series = series.first(len(series) - 1)
+    run["healths"] = series.plus(found)
+
+
+def _removed(run: Fields, event: Event) -> None:
+    """Forget a checkpoint that gave way to a better one."""
+    path = str(event["path"])
+    run["saved"] = Series(made for made in run["saved"] if made.path != path)
+
+
+def _rewound(run: Fields, event: Event) -> None:
+    """Begin after another run's history."""
+    run.update(situation=Situation.NEW, steps_total=_whole(event, "steps"))
+    note(run, event)
 
 
 def _add(run: Fields, name: str, item: MadeFile | Validation, event: Event) -> None:
@@ -260,6 +292,10 @@ HANDLERS: dict[str, Callable[[Fields, Event], None]] = {
     "preview": _preview,
     "validated": _validated,
     "item": _item,
+    "health": _health,
+    "verdict": note,
+    "removed": _removed,
+    "rewound": _rewound,
     "warning": note,
     "question": _question,
     "answered": _answered,

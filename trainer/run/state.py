@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 
 from trainer.run.events import Event, collector_off
-from trainer.run.facts import Failure, Item, MadeFile, Phase, Question, Situation, StepPoint, Validation, Worker
+from trainer.run.facts import Failure, Health, Item, MadeFile, Phase, Question, Situation, StepPoint, Validation, Worker
 from trainer.run.handlers import take, take_steps
 from trainer.run.series import Series
 
@@ -22,6 +22,7 @@ class RunState:
     steps_total: int | None = None
     points: Series[StepPoint] = field(default_factory=Series)
     validations: Series[Validation] = field(default_factory=Series)
+    healths: Series[Health] = field(default_factory=Series)
     previews: Series[MadeFile] = field(default_factory=Series)
     saved: Series[MadeFile] = field(default_factory=Series)
     items: Series[Item] = field(default_factory=Series)

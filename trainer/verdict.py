@@ -1,0 +1,336 @@
+"""Whether a run learns, and which step is best: one verdict in words, with its evidence.
+
+Pure and light: made from what the events say, the same way by the worker and by whoever watches.
+The curve judged is the loss on held-out pictures; where there are none, on mirrored training pictures; in the last
+resort on training pictures. All are relative to the start of the run, and measured in the same noise each time, so
+what jitters in them is the training itself: its size is estimated from how far each value lies from the mean of its
+neighbours (median absolute deviation). docs/verdict.md says how each bound was chosen.
+"""
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from trainer.run.facts import Health, Validation
+from trainer.run.state import RunState
+from trainer.text import printable
+
+LEARNED = 0.02
+"""A smaller fall of the loss counts as nothing learned."""
+LEAST_NOISE = 0.002
+"""The noise is never taken to be smaller."""
+NOISES = 3.0
+"""A change counts from so many times the noise on."""
+RISEN = 0.03
+"""And from this share of the loss on."""
+PATIENCE = 3
+"""Validations in a row that must tell of overtraining."""
+COLLAPSED_SHARE = 1.15
+"""Both losses so many times their best: the network is being destroyed, not overtrained."""
+COLLAPSED_PATIENCE = 2
+HARMFUL_STRENGTH = 30.0
+"""A change so many times larger than what it changes leaves little of it."""
+OVERWHELMING_STRENGTH = 100.0
+"""And so many times, nothing: no loss need tell it."""
+FLAT_SHARE = 1 / 3
+FLAT_LEAST = 6
+"""The last part of the curve, so many validations at least, on whose slope a plateau is judged."""
+COPY = 0.9
+"""Likeness of a preview to a training picture from which on it is called a copy."""
+
+
+class Standing(StrEnum):
+    """How a training stands."""
+
+    NOTHING_YET = "nothing-yet"
+    LEARNING = "learning"
+    PLATEAU = "plateau"
+    OVERTRAINING = "overtraining"
+    COLLAPSED = "collapsed"
+    UNKNOWN = "unknown"
+
+
+STOPS: Mapping[str, frozenset[Standing]] = {
+    "never": frozenset(),
+    "collapsed": frozenset({Standing.COLLAPSED}),
+    "overtrained": frozenset({Standing.COLLAPSED, Standing.OVERTRAINING}),
+}
+"""The standings for which `validation.stop_when` ends a run."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is to be said of a training."""
+
+    standing: Standing
+    since_step: int | None
+    """The step from which on it is so; None where that means nothing."""
+    best_step: int | None
+    """The validated step to be used; None where none is better than the base model."""
+    text: str
+    """The verdict as one sentence."""
+    evidence: tuple[str, ...] = ()
+    """What it rests on, a sentence each."""
+    advice: str = ""
+    """What to do, in a sentence; empty where there is nothing to be done."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One validation, as it is judged."""
+
+    step: int
+    judged: float
+    training: float
+    strength: float | None
+
+
+@dataclass(frozen=True)
+class Curve:
+    """All validations, and the noise that is in them."""
+
+    points: tuple[Point, ...]
+    noise: float
+
+    @property
+    def last(self) -> Point:
+        """The newest one."""
+        return self.points[-1]
+
+    def margin(self, level: float) -> float:
+        """Return the rise above `level` that means something."""
+        return max(NOISES * self.noise, RISEN * level)
+
+
+def judge_training(state: RunState) -> Verdict:
+    """Return the verdict on a run as far as it went."""
+    curve = curve_of(state.validations, state.healths)
+    if curve is None:
+        return Verdict(
+            Standing.UNKNOWN, None, None, "Not judged: this run has no validation.", (), "Set validation.every."
+        )
+    collapsed = collapsed_since(curve)
+    best = best_of(curve, collapsed)
+    standing, since = _standing(curve, best, collapsed)
+    evidence = (*_evidence(standing, curve, best, state), *_health_evidence(state, best))
+    best_step = best.step if best else None
+    return Verdict(
+        standing, since, best_step, _text(standing, since), evidence, _advice(standing, since, best_step, state)
+    )
+
+
+def curve_of(validations: Sequence[Validation], healths: Sequence[Health]) -> Curve | None:
+    """Return the curve to be judged, or None where nothing was measured."""
+    strengths = {health.step: health.strongest for health in healths}
+    points = tuple(
+        Point(v.step, _number(v.judged), _number(v.training), strengths.get(v.step))
+        for v in validations
+        if v.judged is not None
+    )
+    return Curve(points, noise_of([point.judged for point in points])) if points else None
+
+
+def noise_of(values: Sequence[float]) -> float:
+    """Estimate the noise of a curve from how far each value lies from the mean of its neighbours.
+
+    The curve's first third is left out where it is long enough: it bends too much there.
+    """
+    finite = [value for value in values if math.isfinite(value)]
+    late = finite[len(finite) // 3 :] if len(finite) >= 8 else finite[1:]
+    off = [abs(b - (a + c) / 2) for a, b, c in zip(late, late[1:], late[2:], strict=False)]
+    # 1.4826 turns a median deviation into a standard one; such a difference has 1.5 times the variance of one value.
+    return max(LEAST_NOISE, 1.4826 * statistics.median(off) / math.sqrt(1.5) if off else 0.0)
+
+
+def best_of(curve: Curve, collapsed: int | None) -> Point | None:
+    """Return the validation with the lowest loss before any collapse; None where none has learned anything."""
+    usable = [p for p in curve.points if p.step < (math.inf if collapsed is None else collapsed) and not _is_wild(p)]
+    best = min(usable, key=lambda point: point.judged, default=None)
+    if best is None or best.step == curve.points[0].step or not _has_learned(best):
+        return None
+    return best
+
+
+def collapsed_since(curve: Curve) -> int | None:
+    """Return the first step from which on, to the end, the network is destroyed; None where it isn't."""
+    points = curve.points
+    wrecked = [_is_wrecked(curve, place) for place in range(len(points))]
+    first = len(points)
+    while first > 0 and wrecked[first - 1]:
+        first -= 1
+    if len(points) - first < (1 if not math.isfinite(curve.last.judged) else COLLAPSED_PATIENCE):
+        return None
+    # A network whose change has grown out of all proportion was lost before the loss told it.
+    while first > 1 and _is_wild(points[first - 1]):
+        first -= 1
+    return points[first].step
+
+
+def _is_wrecked(curve: Curve, place: int) -> bool:
+    point, before = curve.points[place], curve.points[:place]
+    if not math.isfinite(point.judged) or (point.strength or 0.0) > OVERWHELMING_STRENGTH:
+        return True
+    if not before:
+        return False
+    best, trained = min(p.judged for p in before), min(p.training for p in before)
+    high = max(COLLAPSED_SHARE, 1 + NOISES * curve.noise / max(best, 1e-9))
+    return point.judged > high * best and point.training > COLLAPSED_SHARE * trained
+
+
+def _is_wild(point: Point) -> bool:
+    return point.strength is not None and not point.strength <= HARMFUL_STRENGTH
+
+
+def _has_learned(point: Point) -> bool:
+    return point.judged < 1 - LEARNED
+
+
+def _standing(curve: Curve, best: Point | None, collapsed: int | None) -> tuple[Standing, int | None]:
+    if collapsed is not None:
+        return Standing.COLLAPSED, collapsed
+    if best is None:
+        return Standing.NOTHING_YET, None
+    worse = overtrained_since(curve, best)
+    if worse is not None:
+        return Standing.OVERTRAINING, worse
+    flat = flat_since(curve)
+    return (Standing.LEARNING, None) if flat is None else (Standing.PLATEAU, flat)
+
+
+def overtrained_since(curve: Curve, best: Point) -> int | None:
+    """Return the step from which on the judged loss stays above its best while the training loss doesn't rise."""
+    after = [point for point in curve.points if point.step > best.step]
+    limit = best.judged + curve.margin(best.judged)
+    first = len(after)
+    while first > 0 and after[first - 1].judged > limit:
+        first -= 1
+    worse = after[first:]
+    if len(worse) < PATIENCE:
+        return None
+    late = statistics.median(point.training for point in worse[-PATIENCE:])
+    return worse[0].step if late <= best.training + curve.margin(best.training) else None
+
+
+def flat_since(curve: Curve) -> int | None:
+    """Return the step from which on the curve has been level; None where it still falls, or is too short to tell."""
+    count = max(FLAT_LEAST, math.ceil(len(curve.points) * FLAT_SHARE))
+    late = curve.points[-count:]
+    if len(curve.points) < count + 2:
+        return None
+    half = len(late) // 2
+    fall = statistics.mean(p.judged for p in late[:half]) - statistics.mean(p.judged for p in late[-half:])
+    limit = max(NOISES * curve.noise / math.sqrt(half), RISEN / 3 * late[-1].judged)
+    return late[0].step if abs(fall) < limit else None
+
+
+def _text(standing: Standing, since: int | None) -> str:
+    at = "" if since is None else f" {since:,}"
+    return {
+        Standing.NOTHING_YET: "Nothing learned yet.",
+        Standing.LEARNING: "Learning.",
+        Standing.PLATEAU: f"Plateau: no better since step{at}.",
+        Standing.OVERTRAINING: f"Overtraining since step{at}.",
+        Standing.COLLAPSED: f"Collapsed at step{at}.",
+        Standing.UNKNOWN: "Not judged.",
+    }[standing]
+
+
+def _evidence(standing: Standing, curve: Curve, best: Point | None, state: RunState) -> list[str]:
+    last, side = curve.last, _side(state.validations[-1])
+    if len(curve.points) == 1:
+        return ["Nothing was validated since the start."]
+    now = f"Loss on {side}: {_share(last.judged)} of what it was before training"
+    trained = f", on training pictures {_share(last.training)}" if side != _TRAINING else ""
+    told = [f"{now}{trained}."]
+    if best is not None and best.step != last.step:
+        told.append(f"It was lowest at step {best.step:,}: {_share(best.judged)}.")
+    if standing is Standing.OVERTRAINING and best is not None:
+        told.append(
+            f"Since then it rose by {_share(last.judged / best.judged - 1)}, while the training loss went from "
+            f"{_share(best.training)} to {_share(last.training)}: what is learned now doesn't carry over."
+        )
+    if standing is Standing.COLLAPSED:
+        told.append(_collapse_evidence(curve))
+    if side != _HELD_OUT:
+        told.append("No picture is held out (that takes 12, and validation.held_out_share above 0).")
+    return told
+
+
+def _collapse_evidence(curve: Curve) -> str:
+    last = curve.last
+    if not math.isfinite(last.judged):
+        return "The loss is not a number any more."
+    lowest = min(curve.points, key=lambda point: point.judged)
+    rise = _share(last.judged / lowest.judged - 1)
+    return f"Both losses rose together, by {rise} since step {lowest.step:,}: the network breaks what it had."
+
+
+def _health_evidence(state: RunState, best: Point | None) -> list[str]:
+    """Return what else is out of the ordinary at the end."""
+    told = []
+    strong = next((h.strongest for h in reversed(state.healths) if h.strongest is not None), None)
+    if strong is not None and strong > HARMFUL_STRENGTH:
+        told.append(f"Some contexts are changed {strong:.0f} times more than they are large.")
+    for name, word in (("contrast", "contrast"), ("saturation", "saturation"), ("detail", "detail")):
+        told += _look_evidence(state.healths, name, word, best)
+    alike = next((h for h in reversed(state.healths) if h.similarity is not None), None)
+    if alike is not None and alike.similarity is not None and alike.similarity >= COPY:
+        told.append(f"The preview is nearly a copy of {printable(alike.nearest, 60)}.")
+    varieties = [health.variety for health in state.healths if health.variety is not None]
+    if len(varieties) > 1 and varieties[0] > 0.1 and varieties[-1] < varieties[0] / 2:
+        told.append(f"Different seeds give ever more alike pictures: {_share(varieties[-1] / varieties[0])} of before.")
+    return told
+
+
+def _look_evidence(healths: Sequence[Health], name: str, word: str, best: Point | None) -> list[str]:
+    """Return a sentence where the last preview differs much from that of the best step, or of the start."""
+    looks = [health for health in healths if getattr(health, name) is not None]
+    if len(looks) < 2:
+        return []
+    last = looks[-1]
+    same = [health for health in looks if health.prompt == last.prompt and health.step < last.step]
+    near = [health for health in same if best is not None and health.step <= best.step] or same[:1]
+    if not near or getattr(near[-1], name) <= 0:
+        return []
+    times = getattr(last, name) / getattr(near[-1], name)
+    if 0.5 < times < 2:
+        return []
+    return [f"The {word} of the preview is {times:.1f} times that of step {near[-1].step:,}."]
+
+
+def _advice(standing: Standing, since: int | None, best_step: int | None, state: RunState) -> str:
+    rate = max((p.learning_rate for p in state.points if p.learning_rate is not None), default=None)
+    if standing is Standing.NOTHING_YET and len(state.validations) > 2:
+        return f"Raise the learning rate{_to(rate, 10)}, or train longer."
+    if standing is Standing.PLATEAU:
+        return f"Use step {best_step:,}, or go on from it with a lower learning rate."
+    if standing is Standing.OVERTRAINING:
+        return f"Use step {best_step:,}; more pictures, fewer steps or a lower rate go further."
+    if standing is Standing.COLLAPSED and best_step is None:
+        return f"No step is of use: begin anew with a tenth of the learning rate{_to(rate, 0.1)}."
+    if standing is Standing.COLLAPSED:
+        return f"Use step {best_step:,}, or go back to it and on with a third of the learning rate{_to(rate, 1 / 3)}."
+    return ""
+
+
+def _to(rate: float | None, times: float) -> str:
+    return "" if rate is None else f", to about {rate * times:.1g}"
+
+
+_HELD_OUT, _MIRRORED, _TRAINING = "held-out pictures", "mirrored training pictures", "training pictures"
+
+
+def _side(validation: Validation) -> str:
+    if validation.held_out is not None:
+        return _HELD_OUT
+    return _TRAINING if validation.mirrored is None else _MIRRORED
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+def _share(value: float) -> str:
+    return f"{value:.0%}"
