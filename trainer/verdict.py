@@ -34,9 +34,11 @@ HARMFUL_STRENGTH = 30.0
 """A change so many times larger than what it changes leaves little of it."""
 OVERWHELMING_STRENGTH = 100.0
 """And so many times, nothing: no loss need tell it."""
+GAIN = 0.01
+"""A fall by this share of the loss, or by the noise, is a gain."""
 FLAT_SHARE = 1 / 3
 FLAT_LEAST = 6
-"""The last part of the curve, so many validations at least, on whose slope a plateau is judged."""
+"""Without a gain in this last part of the run, and in so many validations at least, it is on a plateau."""
 COPY = 0.9
 """Likeness of a preview to a training picture from which on it is called a copy."""
 
@@ -200,29 +202,37 @@ def _standing(curve: Curve, best: Point | None, collapsed: int | None) -> tuple[
 
 
 def overtrained_since(curve: Curve, best: Point) -> int | None:
-    """Return the step from which on the judged loss stays above its best while the training loss doesn't rise."""
-    after = [point for point in curve.points if point.step > best.step]
-    limit = best.judged + curve.margin(best.judged)
-    first = len(after)
-    while first > 0 and after[first - 1].judged > limit:
+    """Return the step from which on the judged loss stays above its best while the training loss doesn't rise.
+
+    Each value is the median of three neighbours, so that a single low one neither makes the best nor breaks the rise.
+    """
+    values = _smooth([point.judged for point in curve.points])
+    lowest = min(value for point, value in zip(curve.points, values, strict=True) if point.step <= best.step)
+    limit = lowest + curve.margin(lowest)
+    first = len(values)
+    while first > 0 and curve.points[first - 1].step > best.step and values[first - 1] > limit:
         first -= 1
-    worse = after[first:]
+    worse = curve.points[first:]
     if len(worse) < PATIENCE:
         return None
     late = statistics.median(point.training for point in worse[-PATIENCE:])
     return worse[0].step if late <= best.training + curve.margin(best.training) else None
 
 
+def _smooth(values: Sequence[float]) -> list[float]:
+    last = len(values) - 3
+    starts = [max(0, min(place - 1, last)) for place in range(len(values))]
+    return [statistics.median(values[start : start + 3]) for start in starts]
+
+
 def flat_since(curve: Curve) -> int | None:
-    """Return the step from which on the curve has been level; None where it still falls, or is too short to tell."""
-    count = max(FLAT_LEAST, math.ceil(len(curve.points) * FLAT_SHARE))
-    late = curve.points[-count:]
-    if len(curve.points) < count + 2:
-        return None
-    half = len(late) // 2
-    fall = statistics.mean(p.judged for p in late[:half]) - statistics.mean(p.judged for p in late[-half:])
-    limit = max(NOISES * curve.noise / math.sqrt(half), RISEN / 3 * late[-1].judged)
-    return late[0].step if abs(fall) < limit else None
+    """Return the step of the last gain worth the name, where it lies far enough back to speak of a plateau."""
+    gained, since = curve.points[0], 0
+    for place, point in enumerate(curve.points):
+        if point.judged < gained.judged - max(curve.noise, GAIN * gained.judged):
+            gained, since = point, place
+    is_flat = len(curve.points) - 1 - since >= max(FLAT_LEAST, math.ceil(len(curve.points) * FLAT_SHARE))
+    return gained.step if is_flat else None
 
 
 def _text(standing: Standing, since: int | None) -> str:

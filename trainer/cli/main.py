@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from trainer.cli import carry, data, model, projects, runs, train, use
+from trainer.cli import carry, data, model, projects, rewind, runs, train, use
 from trainer.errors import AppError
 from trainer.text import printable
 
@@ -40,6 +40,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "save": runs.save,
     "preview": runs.preview,
     "set": runs.set_,
+    "rewind": rewind.rewind,
     "projects": projects.projects,
     "presets": projects.presets,
     "settings": projects.settings,

@@ -21,6 +21,9 @@ def train(
     preset: PresetName = "",
     set_: Set = None,
     detach: Annotated[bool, typer.Option("--detach", help="Return as soon as the run has started.")] = False,
+    stop_when: Annotated[
+        str, typer.Option(metavar="overtrained|collapsed", help="End the run when the verdict says so.")
+    ] = "",
 ) -> None:
     """Train, as a process of its own that outlives this terminal."""
     from trainer.cli.runs import follow_run
@@ -30,7 +33,7 @@ def train(
     from trainer.start import start_run
 
     opened = open_project(project)
-    config = opened.settings(parse_assignments(set_ or []), preset=preset)
+    config = opened.settings(parse_assignments([*(set_ or []), *_stop_when(stop_when)]), preset=preset)
     for warning in [*config.warnings(), *filter(None, [logout_warning()])]:
         typer.echo(f"Note: {warning}")
     folder = start_run(opened, config, typer.echo)
@@ -39,6 +42,10 @@ def train(
         typer.echo(f"Follow it: hypernet attach {printable(folder.path)}")
         return
     raise typer.Exit(follow_run(folder))
+
+
+def _stop_when(text: str) -> list[str]:
+    return [f"validation.stop_when={text}"] if text else []
 
 
 def plan(

@@ -7,7 +7,7 @@ from trainer.run.events import RESERVED, Event
 from trainer.run.state import RunState
 from trainer.text import duration_text, printable
 
-SILENT = frozenset({"heartbeat", "gauge"})
+SILENT = frozenset({"heartbeat", "gauge", "health"})
 """Kinds that are no news."""
 
 
@@ -79,6 +79,27 @@ def _validated(event: Event) -> str:
     ]
     losses = ", ".join(f"{label} loss {float(loss):.4f}" for label, loss in sides if loss is not None)
     return f"validation at step {event['step']}: {losses or 'nothing measured'}"
+
+
+def _health(event: Event) -> str:
+    names = ("drift", "variety", "contrast", "saturation", "detail", "similarity")
+    told = [f"{name} {float(event[name]):.3g}" for name in names if event.get(name) is not None]
+    strength = [float(part) for pair in (event.get("strength") or {}).values() for part in pair]
+    told = [*([f"strength up to {max(strength):.3g}"] if strength else []), *told]
+    return f"health at step {event['step']}: {', '.join(told) or 'nothing measured'}"
+
+
+def _verdict(event: Event) -> str:
+    best = "" if event.get("best_step") is None else f" Best step: {event['best_step']}."
+    return f"verdict: {event['text']}{best} {event.get('advice') or ''}".rstrip()
+
+
+def _removed(event: Event) -> str:
+    return f"removed {event['path']}, since a later step is better"
+
+
+def _rewound(event: Event) -> str:
+    return f"goes on from step {event['step']} of {event['run']}"
 
 
 def _warning(event: Event) -> str:
@@ -159,6 +180,10 @@ _WRITERS: dict[str, Callable[[Event], str]] = {
     "saved": _saved,
     "preview": _preview,
     "validated": _validated,
+    "health": _health,
+    "verdict": _verdict,
+    "removed": _removed,
+    "rewound": _rewound,
     "item": _item,
     "picture": _picture,
     "not_drawn": _not_drawn,

@@ -1,13 +1,17 @@
 """A run's standing as text for people and as plain values for programs."""
 
+from dataclasses import asdict, replace
 from typing import Any
 
 from trainer.run.describe import progress_text
+from trainer.run.events import read_kinds
 from trainer.run.follow import lost_text
 from trainer.run.launch import log_lines
 from trainer.run.lock import is_held, owner
+from trainer.run.state import replay
 from trainer.run.status import Glance, Status
 from trainer.text import duration_text, printable
+from trainer.verdict import Standing, Verdict, judge_training
 
 
 def summary(look: Glance) -> dict[str, Any]:
@@ -42,6 +46,7 @@ def details(look: Glance) -> dict[str, Any]:
         "device": worker.device if worker else None,
         "phase": phase and vars(phase),
         "validation": validation._asdict() if validation else None,
+        "verdict": asdict(read_verdict(look)),
         "last_saved": state.saved[-1]._asdict() if state.saved else None,
         "last_preview": state.previews[-1]._asdict() if state.previews else None,
         "question": question
@@ -49,6 +54,20 @@ def details(look: Glance) -> dict[str, Any]:
         "failure": failure and vars(failure),
         "results": state.results,
     }
+
+
+def read_verdict(look: Glance) -> Verdict:
+    """Return the verdict on a run, from all its validations, however long its log is."""
+    told = replay(read_kinds(look.folder.events_file, "started", "validated", "health"))
+    return judge_training(replace(look.state, validations=told.validations, healths=told.healths))
+
+
+def verdict_lines(verdict: Verdict) -> list[str]:
+    """Return a verdict with its evidence as lines; none where there is nothing to judge."""
+    if verdict.standing is Standing.UNKNOWN:
+        return []
+    best = "" if verdict.best_step is None else f" Best step: {verdict.best_step:,}."
+    return [f"verdict: {verdict.text}{best}", *(f"  {line}" for line in (*verdict.evidence, verdict.advice) if line)]
 
 
 def status_lines(look: Glance) -> list[str]:
@@ -64,8 +83,7 @@ def status_lines(look: Glance) -> list[str]:
         lines.append(
             f"{duration_text(state.elapsed_s)} so far, on {printable(state.worker.device or state.worker.host)}"
         )
-    if state.validations and state.validations[-1].held_out is not None:
-        lines.append(f"held-out loss {state.validations[-1].held_out:.4f} at step {state.validations[-1].step}")
+    lines += verdict_lines(read_verdict(look))
     lines += [
         f"{label}: {printable(series[-1].path)} (step {series[-1].step})"
         for label, series in (("last checkpoint", state.saved), ("last preview", state.previews))

@@ -1,0 +1,88 @@
+"""Looking at a run must not change it; and what is seen is told."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from tests.support.projects import events, losses, make_run, photo_project, run_to_end
+from trainer.hypernetwork import load
+from trainer.project import Project
+from trainer.run.events import read_events
+from trainer.run.folder import RunFolder
+from trainer.run.state import replay
+
+DROPPING = {
+    "network": {"activation": "relu", "dropout_structure": [0, 0.2, 0]},
+    "optimizer": {"learning_rate": "1e-3"},
+    "training": {"steps": 8},
+    "validation": {"held_out_share": 0.0},
+}
+LOOKED_AT = {
+    "validation": {"every": 2},
+    "preview": {"every": 4},
+    "health": {"variety_every": 2, "variety_seeds": 2, "variety_steps": 2},
+}
+LEFT_ALONE = {"validation": {"every": 0}, "preview": {"every": 0}, "save": {"best": False}}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return photo_project(tmp_path_factory.mktemp("watch"), count=6)
+
+
+@pytest.fixture(scope="module")
+def looked_at(project: Project) -> RunFolder:
+    folder = make_run(project, DROPPING, LOOKED_AT)
+    assert run_to_end(folder) == 0, folder.worker_log.read_text()
+    return folder
+
+
+def test_training_is_bit_identical_with_and_without_being_looked_at(project: Project, looked_at: RunFolder) -> None:
+    alone = make_run(project, DROPPING, LEFT_ALONE)
+    assert run_to_end(alone) == 0, alone.worker_log.read_text()
+    assert losses(alone) == losses(looked_at)
+    one, other = (load(r.hypernetworks / "photos-8.pt").state_dict() for r in (alone, looked_at))
+    assert all(bool((one[name] == other[name]).all()) for name in one)
+    assert not events(alone, "health") + events(alone, "validated")
+
+
+def test_health_is_told_with_each_validation(looked_at: RunFolder) -> None:
+    healths = {health.step: health for health in replay(read_events(looked_at.events_file)).healths}
+    assert set(healths) == {0, 2, 4, 6, 8}
+    for health in healths.values():
+        assert set(health.strength) == {"96", "32", "64", "128"}
+        assert health.drift is not None
+        assert health.drift > 0
+    assert healths[8].strongest > healths[0].strongest, "the network grows as it trains"
+    assert healths[8].drift > healths[0].drift
+    assert healths[0].grad_norm is None
+    assert math.isfinite(healths[8].grad_norm)
+    assert [step for step, health in healths.items() if health.variety is not None] == [0, 4, 8]
+    shown = [health for health in healths.values() if health.prompt]
+    assert [health.step for health in shown] == [0, 4, 8]
+    for health in shown:
+        assert 0 < health.contrast < 1
+        assert -1 <= health.similarity <= 1
+        assert health.nearest.endswith(".png")
+
+
+def test_too_few_pictures_are_measured_mirrored_instead(looked_at: RunFolder) -> None:
+    for event in events(looked_at, "validated"):
+        assert event["held_out"] is None
+        assert event["mirrored"] > 0
+    assert events(looked_at, "validated")[-1]["mirrored"] != events(looked_at, "validated")[-1]["training"]
+
+
+def test_the_best_step_has_a_checkpoint_and_what_it_replaced_is_gone(project: Project) -> None:
+    folder = make_run(project, DROPPING, {"validation": {"every": 1}, "save": {"every": 6}, "preview": {"every": 0}})
+    assert run_to_end(folder) == 0, folder.worker_log.read_text()
+    finished = events(folder, "finished")[-1]
+    there = {int(path.stem.rpartition("-")[2]) for path in folder.hypernetworks.glob("*.pt")}
+    bests = [event["step"] for event in events(folder, "validated") if event["best"]]
+    assert len(bests) > 1
+    assert finished["best_step"] == bests[-1]
+    assert there == {6, 8, bests[-1]}
+    assert Path(finished["best_checkpoint"]).is_file()
+    told = replay(read_events(folder.events_file))
+    assert {made.step for made in told.saved} == there
