@@ -50,6 +50,31 @@ KEYS = (
     Key("browse.choose", "space", "choose", "Take this folder"),
     Key("browse.parent", "left,backspace", "up", "Go to the folder above"),
     Key("browse.hidden", "full_stop", "hidden", "Show names that begin with a dot, or hide them again"),
+    Key("crop.left", "left", "left", "Move the frame to the left"),
+    Key("crop.right", "right", "right", "Move the frame to the right"),
+    Key("crop.up", "up", "up", "Move the frame up, while the picture has the focus (Tab)"),
+    Key("crop.down", "down", "down", "Move the frame down, while the picture has the focus (Tab)"),
+    Key("crop.left_fine", "shift+left,H", "a little left", "Move the frame a little to the left"),
+    Key("crop.right_fine", "shift+right,L", "a little right", "Move the frame a little to the right"),
+    Key("crop.up_fine", "shift+up,K", "a little up", "Move the frame a little up"),
+    Key("crop.down_fine", "shift+down,J", "a little down", "Move the frame a little down"),
+    Key("crop.closer", "plus,equals_sign", "closer", "Make the frame smaller, so that the subject is larger"),
+    Key("crop.wider", "minus", "wider", "Make the frame larger"),
+    Key("crop.later", "j,pagedown", "next picture", "Choose the next picture"),
+    Key("crop.earlier", "k,pageup", "picture before", "Choose the picture before"),
+    Key("crop.center", "c", "centre", "Put this picture's frame into the middle"),
+    Key("crop.focal", "f", "focal point", "Put this picture's frame where most is to be seen"),
+    Key("crop.face", "a", "face", "Put this picture's frame around the faces on it"),
+    Key("crop.reset", "r", "as all", "Frame this picture as all others are framed"),
+    Key("crop.same", "s", "all like this", "Frame all pictures by this one's mode; frames made by hand stay"),
+    Key("crop.flip", "m", "mirror", "Add a mirrored copy of every picture, or no longer"),
+    Key("crop.leave_out", "x,space", "leave out", "Leave this picture out, or take it back; no file is touched"),
+    Key("crop.undo", "u", "undo", "Take the last change back"),
+    Key("crop.options", "o", "options", "Size, shape and framing of all pictures"),
+    Key("crop.report", "i", "findings", "Read all that was found on the pictures, and what is advised"),
+    Key("crop.filter", "slash", "find", "Show only pictures whose line holds what you type; Esc shows all again"),
+    Key("crop.cancel", "t", "stop the work", "Stop looking at or cropping pictures; what is done stays done"),
+    Key("crop.accept", "enter", "accept", "From the list to the frame, from there to the next step"),
     Key("train.pause", "p", "pause", "Pause after the present step, keeping all loaded; again to go on"),
     Key("train.save", "s", "save", "Save a checkpoint now"),
     Key("train.preview", "v", "preview", "Draw a preview now"),
@@ -72,6 +97,7 @@ KEYS = (
     Key("dialog.yes", "y", "yes", "Do it"),
     Key("dialog.no", "n,escape", "no", "Leave everything as it is"),
     Key("dialog.close", "escape,enter", "close", "Close this"),
+    Key("dialog.accept", "ctrl+n", "accept", "Take over what is written here"),
     Key("dialog.cancel", "escape", "cancel", "Close without changing anything"),
 )
 """All actions, in the order of help and palette."""
@@ -80,6 +106,7 @@ _BY_ID = {key.id: key for key in KEYS}
 _NAMES = {
     "question_mark": "?", "slash": "/", "escape": "Esc", "enter": "Enter", "space": "Space",
     "left": "Left", "right": "Right", "up": "Up", "down": "Down", "tab": "Tab", "delete": "Delete",
+    "plus": "+", "minus": "-", "equals_sign": "=",
 }  # fmt: skip
 
 

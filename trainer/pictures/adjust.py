@@ -7,7 +7,7 @@ COARSE = 1 / 16
 """Share of the frame's side that one key press moves it by."""
 FINE = 1 / 128
 ZOOM = 1.1
-FINE_ZOOM = 1.01
+"""How many times larger or smaller one key press makes the frame."""
 
 
 def moved(frame: Frame, width: int, height: int, x_steps: int, y_steps: int, *, fine: bool = False) -> Frame:
@@ -27,9 +27,7 @@ def moved(frame: Frame, width: int, height: int, x_steps: int, y_steps: int, *, 
     return Frame(max(0.0, left), max(0.0, top), frame.width, frame.height)
 
 
-def zoomed(
-    frame: Frame, width: int, height: int, out_width: int, out_height: int, *, closer: bool, fine: bool = False
-) -> Frame:
+def zoomed(frame: Frame, width: int, height: int, out_width: int, out_height: int, *, closer: bool) -> Frame:
     """Return a frame about the same middle that shows less of the picture (closer) or more.
 
     The largest is the largest that fits; the smallest is the one that would just not be enlarged too much.
@@ -41,12 +39,10 @@ def zoomed(
         out_width: Of the training picture.
         out_height: Of the training picture.
         closer: Make the frame smaller.
-        fine: Take a small step.
     """
     largest = min(width, height * out_width / out_height)
     smallest = min(largest, out_width / LARGEST_ENLARGEMENT)
-    factor = FINE_ZOOM if fine else ZOOM
-    wanted = min(max(frame.width / factor if closer else frame.width * factor, smallest), largest)
+    wanted = min(max(frame.width / ZOOM if closer else frame.width * ZOOM, smallest), largest)
     x, y = frame.left + frame.width / 2, frame.top + frame.height / 2
     return frame_around(width, height, out_width, out_height, x, y, zoom=largest / wanted)
 

@@ -1,7 +1,7 @@
 """Dataset doctor: a verdict with its reason for every source picture, and advice on the whole."""
 
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -72,6 +72,46 @@ def check_folder(
         findings[path.name] = found
         if progress is not None:
             progress(len(findings), len(pictures), verdict(path, found, size, keep_aspect))
+    return _report(pictures, findings, size, keep_aspect, left_out_names)
+
+
+def recorded_report(
+    folder: Path, size: int, record: Path, *, keep_aspect: bool = False, even_outdated: bool = False
+) -> CheckReport | None:
+    """Return the verdicts on a folder without opening a picture; None where the record doesn't know them all.
+
+    Args:
+        folder: Of the source pictures.
+        size: Side of the training pictures in pixels.
+        record: Where `check_folder` keeps its findings.
+        keep_aspect: Training pictures keep the pictures' shape.
+        even_outdated: Take findings of files that have changed since, and leave out pictures without any.
+
+    Raises:
+        AppError: the folder cannot be read or holds no pictures.
+    """
+    pictures = picture_files(folder)
+    if not pictures:
+        raise no_pictures(folder)
+    known = read_findings(record)
+    if even_outdated:
+        pictures = [path for path in pictures if path.name in known]
+    elif not all(_is_as_found(path, known.get(path.name)) for path in pictures):
+        return None
+    return _report(pictures, known, size, keep_aspect, ())
+
+
+def _is_as_found(path: Path, findings: Findings | None) -> bool:
+    return findings is not None and is_current(path, replace(findings, reason=""))
+
+
+def _report(
+    pictures: list[Path],
+    findings: Mapping[str, Findings],
+    size: int,
+    keep_aspect: bool,
+    left_out_names: Collection[str],
+) -> CheckReport:
     looks = [_look(path, findings[path.name], size, keep_aspect, path.name in left_out_names) for path in pictures]
     repeats = _note_repeats(looks, findings)
     usable = [look for look in looks if look.usable]
@@ -127,7 +167,7 @@ def _look(path: Path, findings: Findings, size: int, keep_aspect: bool, by_user:
     return _with_notes(look, notes)
 
 
-def _note_repeats(looks: list[Look], findings: dict[str, Findings]) -> dict[str, str]:
+def _note_repeats(looks: list[Look], findings: Mapping[str, Findings]) -> dict[str, str]:
     """Add a note to every usable picture that repeats an earlier usable one; return their names."""
     usable = [place for place, look in enumerate(looks) if look.usable]
     known = [findings[looks[place].path.name] for place in usable]

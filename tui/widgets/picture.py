@@ -51,6 +51,11 @@ def fitted(width: int, height: int, columns: int, rows: int) -> tuple[int, int]:
 
 def half_blocks(picture: Image.Image, columns: int, rows: int) -> list[Strip]:
     """Return a picture as lines of "▀": the upper pixel in front, the lower one behind."""
+    return [Strip(line, columns).simplify() for line in half_block_cells(picture, columns, rows)]
+
+
+def half_block_cells(picture: Image.Image, columns: int, rows: int) -> list[list[Segment]]:
+    """Return a picture as rows of single cells."""
     pixels = picture.resize((columns, 2 * rows), Image.Resampling.BOX).load()
     assert pixels is not None
 
@@ -60,10 +65,7 @@ def half_blocks(picture: Image.Image, columns: int, rows: int) -> list[Strip]:
         return Color.from_rgb(*value[:3])
 
     return [
-        Strip(
-            [Segment("▀", Style(color=colour(x, 2 * y), bgcolor=colour(x, 2 * y + 1))) for x in range(columns)],
-            columns,
-        ).simplify()
+        [Segment("▀", Style(color=colour(x, 2 * y), bgcolor=colour(x, 2 * y + 1))) for x in range(columns)]
         for y in range(rows)
     ]
 
@@ -124,7 +126,15 @@ class Picture(Widget):
         width, height = self.size
         if self._picture is None or not width or not height:
             return []
-        columns, rows = fitted(*self._picture.size, width, height)
+        return self.draw_picture(self._picture, *fitted(*self._picture.size, width, height))
+
+    def draw_picture(self, picture: Image.Image, columns: int, rows: int) -> list[Strip]:
+        """Return a picture as lines."""
         if self._plain:
-            return shades(self._picture, columns, rows, self.rich_style)
-        return half_blocks(self._picture, columns, rows)
+            return shades(picture, columns, rows, self.rich_style)
+        return half_blocks(picture, columns, rows)
+
+    def draw_anew(self) -> None:
+        """Draw the same picture again."""
+        self._lines = None
+        self.refresh()

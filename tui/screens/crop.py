@@ -1,0 +1,297 @@
+"""Crop: every source picture with its verdict, and the frame that becomes the training picture."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal
+from textual.widget import Widget
+from textual.widgets import Input
+
+from trainer.pictures.adjust import rounded
+from trainer.pictures.options import Mode
+from trainer.text import printable
+from tui.crop_answers import NO_FACES, Answers
+from tui.crop_text import MODES, Verdict, report_lines, row_text, summary_text
+from tui.keys import bindings
+from tui.screens.crop_form import option_rows
+from tui.screens.crop_frame import FRAME_ACTIONS, FRAME_KEYS, Adjust, FrameActions
+from tui.screens.crop_work import CropWork
+from tui.widgets.fields import Accepted
+from tui.widgets.form_dialog import FormDialog
+from tui.widgets.frame_pane import FramePane, Wanted
+from tui.widgets.line import Line
+from tui.widgets.long_list import LongList
+from tui.widgets.prompt_input import PromptInput
+from tui.widgets.report import Report
+from tui.words import fit
+
+if TYPE_CHECKING:
+    from tui.journey import Journey
+
+_LIST_KEYS = ("crop.leave_out", "crop.options", "crop.report", "crop.undo", "step.next", "step.back")
+_FRAME_KEYS = ("crop.closer", "crop.wider", "crop.reset", "crop.undo", "step.next", "step.back")
+_WORK_KEYS = ("crop.cancel", "step.back", "app.help", "app.leave")
+_ON_ONE = ("center", "focal", "face", "reset", "same", "leave_out")
+
+
+class CropScreen(FrameActions, CropWork):
+    """Shows source pictures with verdict and frame, and has them cropped on the way to the next step."""
+
+    STEP = "crop"
+    CSS_PATH = "crop.tcss"
+    AUTO_FOCUS = "#pictures"
+    PURPOSE: ClassVar[str] = (
+        "Training pictures must be square. Move the frame to where the subject is; "
+        "nothing in your source folder changes."
+    )
+    BINDINGS: ClassVar[list[BindingType]] = FRAME_KEYS + bindings(
+        "crop.later", "crop.earlier",
+        "crop.center", "crop.focal", "crop.face", "crop.reset", "crop.same", "crop.flip", "crop.leave_out",
+        "crop.undo", "crop.options", "crop.report", "crop.filter", "crop.cancel", "crop.accept",
+    )  # fmt: skip
+
+    def __init__(self, journey: "Journey") -> None:
+        super().__init__(journey)
+        self._list = LongList(id="pictures")
+        self._pictures: list[Path] = []
+
+    def compose_body(self) -> ComposeResult:
+        """Lay out counts, progress, list and picture."""
+        yield Line(id="summary", keeps_place=True)
+        yield self._check
+        yield self._work
+        yield PromptInput(placeholder="part of a line; Enter goes to the list, Esc shows all", id="filter")
+        with Horizontal(id="crop"):
+            yield self._list
+            yield self._pane
+
+    # The list.
+
+    @property
+    def _chosen(self) -> Path | None:
+        place = self._list.chosen
+        return self._pictures[place] if place is not None and place < len(self._pictures) else None
+
+    def _show_list(self) -> None:
+        if self._history is None:
+            return
+        wanted, chosen = self.query_one("#filter", Input).value.casefold(), self._chosen
+        answers = self._asked
+        if wanted:
+            lines = ((path, self._row(path, 200)[0].casefold()) for path in self._paths)
+            self._pictures = [path for path, line in lines if wanted in line]
+        else:
+            self._pictures = list(self._paths)
+        place = self._pictures.index(chosen) if chosen in self._pictures else 0
+        self._list.show_lines(len(self._pictures), lambda n, width: self._row(self._pictures[n], width), place)
+        left_out = answers.choices.left_out
+        verdicts = [self._verdicts.get(path.name, Verdict()) for path in self._paths if path.name not in left_out]
+        self.query_one("#summary", Line).say(
+            summary_text(verdicts, len(self._paths) - len(verdicts), answers.text)
+            if self._paths
+            else f"No pictures yet in {printable(self._project.pictures, 200)}"
+        )
+        self._show_chosen()
+
+    def _row(self, path: Path, width: int) -> tuple[str, str]:
+        answers, name = self._asked, path.name
+        verdict = self._verdicts.get(name, Verdict())
+        return row_text(name, verdict, answers.mode_word(name), name in answers.choices.left_out, width)
+
+    @on(LongList.Moved)
+    def _show_chosen(self) -> None:
+        path = self._chosen
+        if path is None:
+            self._pane.show(None)
+        else:
+            answers, name = self._asked, path.name
+            self._pane.show(Wanted(path, answers.options_of(name), answers.frame_of(name), answers.mode_word(name)))
+        self.say_help()
+        self.draw_keys()
+
+    @on(FramePane.Shown)
+    def tell_of_frame(self) -> None:
+        """Say what is to be said of the picture that was read."""
+        self.say_help()
+        self.draw_keys()
+
+    def on_descendant_focus(self) -> None:
+        """Show what the arrows move; the base class, called as well, says it."""
+        self._pane.draw()
+
+    def help_of(self, widget: Widget | None) -> str:
+        """Say what is remarkable about the picture, and what the keys do."""
+        path = self._chosen
+        if path is None:
+            return "" if self._history is None else "No picture to show."
+        proposal = self._pane.proposal
+        remark = self._verdicts.get(path.name, Verdict()).remark
+        if proposal is not None and proposal.notes:
+            remark = printable("; ".join(proposal.notes), 400)
+        told = fit(f"{remark[0].upper()}{remark[1:]}.", self.size.width - 4).rstrip() + "\n" if remark else ""
+        if self._pane.is_active:
+            return f"{told}Arrows move the frame, with Shift a little; + - zoom; j k next picture."
+        return f"{told}c centre  f focal point  a face  s all like this  Tab: to the frame"
+
+    def action_later(self) -> None:
+        """Choose the next picture."""
+        self._list.action_move(1)
+
+    def action_earlier(self) -> None:
+        """Choose the picture before."""
+        self._list.action_move(-1)
+
+    def action_accept(self) -> None:
+        """Go from the list to the frame, from there on."""
+        self.post_message(Accepted())
+
+    def action_filter(self) -> None:
+        """Begin to filter."""
+        filter_ = self.query_one("#filter", Input)
+        filter_.display = True
+        filter_.focus()
+
+    @on(Input.Changed, "#filter")
+    def show_matching(self) -> None:
+        """Show what matches so far."""
+        self._show_list()
+
+    @on(Input.Submitted, "#filter")
+    def leave_filter(self) -> None:
+        """Go on to the list."""
+        self._list.focus()
+
+    def action_back(self) -> None:
+        """Drop the filter, else go one step back."""
+        filter_ = self.query_one("#filter", Input)
+        if filter_.display:
+            filter_.value, filter_.display = "", False
+            self._list.focus()
+            self._show_list()
+        else:
+            super().action_back()
+
+    # Keys.
+
+    def footer(self) -> tuple[str, ...]:
+        """Return the keys of what has the focus, or of what is at work."""
+        if self._work.is_at_work:
+            return _WORK_KEYS
+        return _FRAME_KEYS if self._pane.is_active else _LIST_KEYS
+
+    def name_of(self, id_: str) -> str:
+        """Return what the last line calls an action at present."""
+        if id_ == "crop.leave_out" and self._is_left_out():
+            return "take back"
+        return super().name_of(id_)
+
+    def _is_left_out(self) -> bool:
+        path = self._chosen
+        return self._history is not None and path is not None and path.name in self._asked.choices.left_out
+
+    def why_not(self, action: str) -> str:
+        """Return why an action can't be done now."""
+        is_cropping = self._work.is_at_work
+        if action == "cancel":
+            return "" if is_cropping or self._check.is_at_work else "Nothing is at work."
+        if is_cropping and action not in ("report", "filter", "back", "accept", "help", "commands", "leave"):
+            return "The pictures are being cropped; t stops it."
+        if self._history is None and action in (
+            *FRAME_ACTIONS,
+            *_ON_ONE,
+            "undo",
+            "options",
+            "report",
+            "flip",
+            "filter",
+        ):
+            return "The pictures are still being looked at."
+        if action == "undo":
+            return "" if self._history and self._history.last else "Nothing was changed yet."
+        if action == "report":
+            return "" if self._report else "The pictures are still being looked at."
+        if action in (*_ON_ONE, *FRAME_ACTIONS) and self._chosen is None:
+            return "There is no picture."
+        if action == "face" and not self._has_faces:
+            return NO_FACES
+        if action.removesuffix("_fine") in FRAME_ACTIONS and self._pane.proposal is None:
+            return f"No frame: {self._pane.reason}." if self._pane.reason else "The picture is still being read."
+        return ""
+
+    def action_center(self) -> None:
+        """Frame the picture by its middle."""
+        self._set_mode("center")
+
+    def action_focal(self) -> None:
+        """Frame the picture by its focal point."""
+        self._set_mode("focal")
+
+    def action_face(self) -> None:
+        """Frame the picture by its faces."""
+        self._set_mode("face")
+
+    def action_reset(self) -> None:
+        """Frame the picture as all others."""
+        self._set_mode(None)
+
+    def _set_mode(self, mode: Mode | None) -> None:
+        if (path := self._chosen) is not None:
+            self.change(self._asked.with_mode(path.name, mode), f"framing of {printable(path.name, 60)}")
+
+    def action_same(self) -> None:
+        """Frame all pictures by this one's mode."""
+        if (path := self._chosen) is not None:
+            mode = self._asked.options_of(path.name).mode
+            self.change(self._asked.with_mode_for_all(mode), "framing of all pictures")
+            self.notify(f"All pictures: {MODES[mode]}. Frames made by hand stay.", markup=False)
+
+    def action_flip(self) -> None:
+        """Add mirrored copies, or no longer."""
+        options = self._asked.options
+        values = {"size": str(options.size), "mode": options.mode, "shape": "own" if options.keep_aspect else "square"}
+        self.change(self._asked.with_form({**values, "flip": "no" if options.flip else "yes"}), "mirrored copies")
+
+    def action_leave_out(self) -> None:
+        """Leave the picture out, or take it back."""
+        if (path := self._chosen) is not None:
+            answers = self._asked
+            choices = answers.choices.with_left_out(path.name, not self._is_left_out())
+            self.change(Answers(answers.options, choices), f"leaving out {printable(path.name, 60)}")
+
+    def action_undo(self) -> None:
+        """Take the last change back."""
+        assert self._history is not None
+        before = self._asked.options
+        what = self._history.undo()
+        self.notify(f"Undone: {what}.", markup=False)
+        now = self._asked.options
+        self._after_change((before.size, before.keep_aspect) != (now.size, now.keep_aspect))
+
+    def action_report(self) -> None:
+        """Show all that was found."""
+        if self._report is not None:
+            lines = report_lines(self._report) or ["Nothing to remark on."]
+            self.app.push_screen(Report("What was found on the pictures", lines))
+
+    def action_options(self) -> None:
+        """Ask how all pictures are cropped."""
+
+        def accepted(values: dict[str, str] | None) -> None:
+            if values is not None:
+                self.change(self._asked.with_form(values), "options of all pictures")
+
+        rows = option_rows(self._asked.options, self._has_faces)
+        self.app.push_screen(FormDialog("How all pictures are cropped", rows), accepted)
+
+    def adjust(self, make: Adjust, what: str) -> None:
+        """Put an adjusted frame on the chosen picture."""
+        path, proposal = self._chosen, self._pane.proposal
+        if path is None or proposal is None:
+            return
+        cut, header = proposal.cuts[0], proposal.header
+        frame = rounded(make(cut.frame, header.width, header.height, (cut.out_width, cut.out_height)))
+        if frame != cut.frame:
+            self.change(self._asked.with_frame(path.name, frame), f"{what} on {printable(path.name, 60)}")
