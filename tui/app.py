@@ -1,5 +1,6 @@
 """The wizard as a Textual program: it shows screens, passes on what they ask for, and dies with its terminal."""
 
+import importlib
 import os
 import signal
 import sys
@@ -28,6 +29,8 @@ from tui.widgets.dialogs import Trouble
 if TYPE_CHECKING:
     from tui.journey import Journey
 
+LOAD_AHEAD_S = 0.5
+"""After the first frame and the first look at projects."""
 THEME = Theme(
     name="hypernet",
     primary="#87afd7",
@@ -87,10 +90,21 @@ class WizardApp(App[None], inherit_bindings=False):
     def on_mount(self) -> None:
         """Show Home."""
         self.push_screen(HomeScreen(begins_demo=self._begins_demo))
+        self.set_timer(LOAD_AHEAD_S, self._load_ahead)
         try:
             self.set_keymap(read_keymap(self._keymap_file or _keymap_path()))
         except AppError as error:
             self.push_screen(Trouble(error))
+
+    def _load_ahead(self) -> None:
+        """Import in a thread what the first look at a run would wait for: plots and pictures."""
+        self.run_worker(
+            lambda: importlib.import_module("tui.screens.train"),
+            description="loading the run's screen",
+            group="load",
+            thread=True,
+            exit_on_error=False,
+        )
 
     @on(RunChosen)
     def show_run(self, message: RunChosen) -> None:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from textual.message import Message
 
 from trainer.run.folder import RunFolder
-from tui.feed import RunFeed
 
 if TYPE_CHECKING:
     from trainer.project import Project
+    from tui.feed import RunFeed
 
 
 class Renewed(Message):
@@ -32,14 +32,14 @@ class RunChosen(Message):
 class LogWanted(Message):
     """The user wants to read the whole log of a run."""
 
-    feed: RunFeed
+    feed: "RunFeed"
 
 
 @dataclass
 class QuestionOpen(Message):
     """A run asks something that the user should see."""
 
-    feed: RunFeed
+    feed: "RunFeed"
 
 
 @dataclass

@@ -56,8 +56,12 @@ class Terminal:
         end = time.monotonic() + PATIENCE_S
         while not condition():
             assert time.monotonic() < end, f"{why}: {self.text[-3000:]}"
-            if select.select([self._master], [], [], 0.2)[0]:
-                self.seen += os.read(self._master, 65536)
+            self.read(0.2)
+
+    def read(self, seconds: float) -> None:
+        """Read what was drawn, after waiting for it for so long."""
+        if select.select([self._master], [], [], seconds)[0]:
+            self.seen += os.read(self._master, 65536)
 
     @property
     def text(self) -> str:

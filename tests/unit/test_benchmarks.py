@@ -30,6 +30,16 @@ def test_quick_run_writes_figures_with_machine_and_versions(tmp_path: Path, caps
     assert "hypernet --help" in capsys.readouterr().out
 
 
+def test_quick_run_of_the_wizard_finds_a_frame_blocks_and_redraws(tmp_path: Path) -> None:
+    out = tmp_path / "wizard.json"
+    assert main(["--quick", "--only", "wizard", "--out", str(out)]) == 0
+    figures = json.loads(out.read_text())["subjects"]["wizard"]["figures"]
+    assert len(figures) == 5
+    assert all(figure["median"] > 0 for figure in figures.values())
+    [redraw] = [figure for name, figure in figures.items() if name.startswith("from one redraw")]
+    assert redraw["min"] > 0.2
+
+
 def test_quick_or_partial_run_leaves_the_kept_figures_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("tests.benchmarks.__main__.RESULTS", tmp_path / "benchmarks.json")
     monkeypatch.setattr("tests.benchmarks.__main__.SUBJECTS", {"nothing": _Nothing()})
