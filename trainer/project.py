@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import tomlkit
-from pydantic import field_validator
 
 from trainer.config import RunConfig, Section, build_config, load_preset
+from trainer.config.captioning import CaptionSettings
 from trainer.config.model import setting
 from trainer.config.read import merge, read_toml, validated
 from trainer.errors import AppError
@@ -47,22 +47,6 @@ class CropSettings(Section):
     largest_area: int = setting(409_600, "auto-size: greatest area", unit="px²", ge=4096)
     largest_cut: float = setting(0.1, "auto-size: greatest share of a picture that may be cut away", ge=0, le=1)
     prefer: Literal["area", "fit"] = setting("area", "auto-size: the largest area, or the least cut, first")
-
-
-class CaptionSettings(Section):
-    """Where captions come from."""
-
-    source: str = setting("filename", "filename, text, files, or captioners such as blip or deepbooru,blip")
-    text: str = setting("", "The caption of every picture, for the source text")
-    extension: str = setting(".txt", "Of the caption files beside the source pictures")
-    existing: Literal["ignore", "keep", "prepend", "append"] = setting("keep", "What becomes of captions already there")
-
-    @field_validator("extension")
-    @classmethod
-    def _is_extension(cls, extension: str) -> str:
-        if not extension.startswith(".") or len(Path(f"x{extension}").suffixes) != 1 or "/" in extension:
-            raise ValueError("must be a dot and letters, e.g. .caption")
-        return extension
 
 
 class ProjectConfig(Section):

@@ -7,7 +7,7 @@ import pytest
 
 from trainer.captions.filename import words_of
 from trainer.captions.files import caption_for, read_caption, write_caption
-from trainer.captions.folder import caption_folder
+from trainer.captions.folder import caption_folder, each
 from trainer.captions.templates import fill, load_template, template_names, vary_tags
 from trainer.errors import AppError
 
@@ -153,7 +153,7 @@ def test_existing_captions(tmp_path: Path, existing: str, expected: dict[str, st
     crops = [tmp_path / f"{name}.png" for name in expected]
     report = caption_folder(
         crops,
-        lambda crop: "new",
+        each(lambda crop: "new"),
         existing=existing,
         source_of={"inherits.png": tmp_path / "source.png", "own.png": tmp_path / "source.png"},
     )
@@ -163,6 +163,6 @@ def test_existing_captions(tmp_path: Path, existing: str, expected: dict[str, st
 
 
 def test_nothing_to_write_writes_no_file(tmp_path: Path) -> None:
-    report = caption_folder([tmp_path / "a.png"], lambda crop: " ")
+    report = caption_folder([tmp_path / "a.png"], each(lambda crop: " "))
     assert report.without == ("a.png",)
     assert list(tmp_path.iterdir()) == []

@@ -59,6 +59,32 @@ def download_model(name: str, progress: Progress | None = None, *, revision: str
     return _model_in(folder, names)
 
 
+def download_files(
+    repo: str,
+    choose: Callable[[list[str]], list[str]],
+    progress: Progress | None = None,
+    *,
+    revision: str | None = None,
+) -> Path:
+    """Download some files of a repository, or find them in the cache, and return the folder they are in.
+
+    Args:
+        repo: OWNER/NAME.
+        choose: Given the names of all files, returns those that are wanted.
+        progress: Told how far the download is, from another thread.
+        revision: Branch, tag or commit; the repository's main branch by default.
+
+    Raises:
+        AppError: no such repository, no right to it, or no network.
+    """
+    try:
+        sizes = _remote_files(repo, revision)
+        names = choose(sorted(sizes))
+        return _snapshot(repo, revision, names, progress, sum(sizes[name] for name in names))
+    except _network_errors() as error:
+        raise _failed(repo, error, []) from error
+
+
 def select_files(repo: str, names: Collection[str]) -> list[str]:
     """Choose what of a repository is needed: one set of weights a part, safetensors and full precision first.
 

@@ -100,7 +100,7 @@ def write_caption(picture: Path, text: str) -> Path:
     """
     path = caption_path(picture)
     try:
-        write_atomic(path, text.encode("utf-8", "replace"))
+        write_atomic(path, encoded(text))
     except OSError as error:
         raise AppError(
             "Cannot write a caption",
@@ -108,6 +108,11 @@ def write_caption(picture: Path, text: str) -> Path:
             "Free some space, or make the folder writable.",
         ) from None
     return path
+
+
+def encoded(text: str) -> bytes:
+    """Return a caption as it is written: UTF-8 without byte order mark; what UTF-8 cannot hold becomes "?"."""
+    return text.encode("utf-8", "replace")
 
 
 def _decoded(data: bytes, cut: bool) -> tuple[str, str]:

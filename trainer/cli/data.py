@@ -115,13 +115,14 @@ def crop(
 
 
 def caption(
-    project: ProjectArgument,
+    project: Annotated[str, typer.Argument(metavar="[PROJECT]", help="A project: its name or folder.")] = "",
     with_: Annotated[
-        Literal["filename", "text", "files"] | None,
+        str | None,
         typer.Option(
             "--with",
-            help="filename: words of the file's name; text: the same --text for all; "
-            "files: only the captions that lie beside the sources.",
+            help="blip, blip2, florence2: sentences; deepbooru, wd: tags; filename: words of the file's name; "
+            "text: the same --text for all; files: only the captions beside the sources. Several are joined in this "
+            "order: deepbooru,blip",
         ),
     ] = None,
     text: Annotated[str | None, typer.Option(help="The caption for --with text.")] = None,
@@ -130,39 +131,39 @@ def caption(
         typer.Option(help="What becomes of captions already there: put before or after the new one, or …"),
     ] = None,
     extension: Annotated[str | None, typer.Option(help="Of the caption files beside the sources.")] = None,
+    batch: Annotated[int | None, typer.Option(help="Pictures at once; halved when memory runs out.")] = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Any setting of a captioner, e.g. blip.beams=3 or wd.model=FOLDER; repeatable."),
+    ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Write those too that were written with the same settings before.")
+    ] = False,
+    list_: Annotated[
+        bool, typer.Option("--list", help="List the captioners, what each needs and whether it is here; write nothing.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Write a caption file beside each training picture."""
+    from trainer.cli.captions import caption_changes, print_captioners, print_written
     from trainer.cli.jobs import run_job
     from trainer.project import open_project
 
+    if list_:
+        print_captioners(open_project(project) if project else None, as_json)
+        return
+    if not project:
+        raise typer.BadParameter("name a project")
     opened = open_project(project)
-    if (with_ or opened.config.caption.source) == "text":
-        fits = bool((opened.config.caption.text if text is None else text).strip())
-    else:
-        fits = text is None
+    sources = (with_ or opened.config.caption.source).split(",")
+    fits = bool((opened.config.caption.text if text is None else text).strip()) if "text" in sources else text is None
     if not fits:
         raise AppError("Captions", "--with text and --text go together.", 'Write: --with text --text "a caption"')
-    opened = _updated(
-        opened,
-        caption={"source": with_, "text": text, "existing": existing, "extension": extension},
-    )
-    report = run_job(opened, "caption", "Captioning")
-    pictures = len(report.written) + len(report.unchanged) + len(report.without)
-    if as_json:
-        print_json({"folder": str(opened.processed), **asdict(report)})
-        return
-    for name, written in list(report.written.items())[:_EXAMPLES]:
-        typer.echo(f"  {printable(name, 60)}: {printable(written, 100)}")
-    typer.echo(
-        f"{pictures} training pictures: {len(report.written)} captions written, {len(report.unchanged)} unchanged, "
-        f"{len(report.without)} without a caption file (their file names are used)."
-    )
-    print_warnings(report.warnings)
-    typer.echo(f"Next: hypernet plan {printable(project)}")
-
-
-_EXAMPLES = 5
+    given: dict[str, Any] = {"source": with_, "text": text, "existing": existing, "extension": extension}
+    given |= {"batch_size": batch, "device": device, **caption_changes(opened, set_ or [])}
+    opened = _updated(opened, caption=given)
+    print_written(opened, run_job(opened, "caption", "Captioning", again=again or None), as_json)
 
 
 def _updated(project: "Project", **changes: dict[str, Any]) -> "Project":

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from trainer.captions.filename import words_of
-from trainer.captions.folder import caption_folder
+from trainer.captions.folder import caption_folder, each
 from trainer.demo.assets import demo_model_dir, demo_pictures_dir
 from trainer.errors import AppError
 from trainer.pictures.folder import crop_folder
@@ -34,7 +34,7 @@ def prepare_demo(say: Callable[[str], None]) -> Project:
     sources = read_manifest(project.processed).source_of()
     captions = caption_folder(
         picture_files(project.processed),
-        lambda crop: words_of(crop.stem),
+        each(lambda crop: words_of(crop.stem)),
         source_of={crop: project.pictures / source for crop, source in sources.items()},
     )
     say(f"Captioned them: {len(captions.written)} new captions, {len(captions.unchanged)} kept")

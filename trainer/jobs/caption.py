@@ -1,12 +1,13 @@
 """The job "caption": write a caption file beside each training picture of a project.
 
 What is written and where it comes from are the project's settings under [caption].
+Request: `again` (write those too that were written with the same settings before).
 """
 
 from pathlib import Path
 
 from trainer.captions.folder import caption_folder
-from trainer.captions.source import caption_maker
+from trainer.captions.source import caption_maker, caption_recipe
 from trainer.errors import AppError
 from trainer.jobs.job import Done, Job
 from trainer.pictures.look import picture_files
@@ -20,11 +21,14 @@ def run(job: Job) -> Done:
     project = job.project
     settings = project.config.caption
     crops, source_of = training_pictures(project)
-    make = caption_maker(project)
+    make = caption_maker(project, job.phase, job.warn)
 
     def progress(done: int, total: int, crop: Path, status: str, text: str) -> None:
         job.item(crop.name, status, text)
-        job.phase("captioning", done, total)
+        if status != "unchanged" or done == total:
+            job.phase("captioning", done, total)
+        else:
+            job.check()
 
     report = caption_folder(
         crops,
@@ -32,11 +36,18 @@ def run(job: Job) -> Done:
         existing=settings.existing,
         source_of=source_of,
         extension=settings.extension,
+        recipe=caption_recipe(project),
+        again=bool(job.request.get("again")),
         progress=progress,
     )
     for warning in report.warnings:
         job.warn(warning)
-    counts = {"written": len(report.written), "unchanged": len(report.unchanged), "without": len(report.without)}
+    counts = {
+        "written": len(report.written),
+        "unchanged": len(report.unchanged),
+        "without": len(report.without),
+        "failed": len(report.failed),
+    }
     return Done({"counts": counts, "results": [project.processed]}, report)
 
 
