@@ -1,4 +1,4 @@
-"""`hypernet install`: a result into the programs that draw with it."""
+"""`hypernet install` and `export`: a result into the programs that draw with it."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -45,6 +45,75 @@ def install(
     typer.echo(f"In a prompt: {printable(done.tag)}")
     for note in done.notes:
         typer.echo(note)
+
+
+def export(
+    source: Source,
+    to: Annotated[str, typer.Option("--to", metavar="KIND", help="lora, full-diff, diffusers or merged-checkpoint.")],
+    model: Annotated[str, typer.Option("--model", help="The base model; else the run's, else A1111's newest.")] = "",
+    out: Annotated[Path | None, typer.Option("--out", help="File or folder to write; else beside you.")] = None,
+    strength: Annotated[float, typer.Option("--strength", help="Built into the weights.")] = 1.0,
+    step: Step = None,
+    approximate: Annotated[
+        bool, typer.Option("--approximate", help="Where it cannot be exact: the closest change, with its error.")
+    ] = False,
+    prompt: Annotated[
+        list[str] | None, typer.Option("--prompt", help="For --approximate: what you will draw; repeatable.")
+    ] = None,
+    half: Annotated[bool, typer.Option("--half", help="Store a LoRA in half precision: half the size.")] = False,
+    drop_bias: Annotated[
+        bool, typer.Option("--drop-bias", help="Leave out what diffusers cannot read from a LoRA.")
+    ] = False,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Write a hypernetwork as a change of the model's weights, for programs that know no hypernetworks."""
+    from trainer.cli.output import print_json, progress_line
+    from trainer.export.export import TARGETS
+    from trainer.export.export import export as write
+
+    target = next((known for known in TARGETS if known == to), None)
+    if target is None:
+        raise AppError("Unknown kind", f"--to {printable(to, 40)} is none.", f"Choose one of: {', '.join(TARGETS)}.")
+    path, name = hypernetwork_of(source, step)
+    end = "" if target == "diffusers" else ".safetensors"
+    show = progress_line("Pass")
+    done = write(
+        path,
+        target,
+        model or model_of(source),
+        out or Path(f"{name}-{target}{end}"),
+        strength=strength,
+        approximate=approximate,
+        prompts=prompt or [],
+        half=half,
+        keep_bias=not drop_bias,
+        overwrite=overwrite,
+        progress=lambda done, total: show(done, total, None) if show else None,
+    )
+    if as_json:
+        errors = {"widths": done.closest.errors, "prediction": done.closest.prediction_error} if done.closest else None
+        print_json({"path": done.path, "error": done.error, "approximation": errors, "notes": done.notes})
+        return
+    typer.echo(f"Written: {printable(done.path)}")
+    if done.closest:
+        for place, error in done.closest.errors.items():
+            typer.echo(f"Approximation, width {place}: off by {error:.1%} of what the network adds")
+        typer.echo(f"Approximation, the UNet's predictions: off by {done.closest.prediction_error:.1%} of its effect")
+    typer.echo(f"Self-check: attention with the change differs by {done.error:.2g} of the effect")
+    for note in done.notes:
+        typer.echo(note)
+
+
+def model_of(source: str) -> str:
+    """Return the base model of a run; empty for a file."""
+    if Path(source).expanduser().is_file():
+        return ""
+    from trainer.config import read_config
+    from trainer.project import projects_root
+    from trainer.run.folder import resolve_run
+
+    return read_config(resolve_run(source, projects_root()).config_file).model.path
 
 
 def hypernetwork_of(source: str, step: int | None = None) -> tuple[Path, str]:

@@ -46,6 +46,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "settings": projects.settings,
     "generate": use.generate,
     "install": carry.install,
+    "export": carry.export,
     "models": model.models,
     "inspect": model.inspect,
     "doctor": model.doctor,

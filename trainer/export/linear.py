@@ -1,0 +1,84 @@
+"""A linear hypernetwork as one matrix and one bias for each projection.
+
+Axes: D context width, R rank.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from trainer.errors import AppError
+from trainer.hypernetwork.modules import ContextModule, Hypernetwork
+from trainer.hypernetwork.structure import Structure
+
+RANK_TOLERANCE = 1e-7
+"""Singular values below this share of the largest are rounding."""
+
+Projection = Literal["k", "v"]
+
+
+@dataclass(frozen=True)
+class LinearMap:
+    """f(x) = matrix · x + bias, in float64 on the CPU."""
+
+    matrix_DD: Tensor
+    bias_D: Tensor
+
+    def scaled(self, strength: float) -> "LinearMap":
+        """Return the map times a strength."""
+        return LinearMap(self.matrix_DD * strength, self.bias_D * strength)
+
+
+def why_not_linear(structure: Structure) -> str:
+    """Say what keeps a network from being a linear map; empty where nothing does."""
+    if structure.is_layer_norm:
+        return "its layer norm divides by the spread of each context"
+    only_layer = len(structure.layer_structure) == 2
+    if structure.activation_func != "linear" and not (only_layer and not structure.activate_output):
+        return f"its activation {structure.activation_func} is not linear"
+    return ""
+
+
+def linear_maps(net: Hypernetwork) -> dict[tuple[int, Projection], LinearMap]:
+    """Return the maps of a linear network by context width and projection.
+
+    Raises:
+        AppError: the network is not linear.
+    """
+    reason = why_not_linear(net.structure)
+    if reason:
+        raise AppError(
+            "Not exact",
+            f"This hypernetwork cannot become a change of weights: {reason}.",
+            "Add --approximate for the closest change, with its error measured.",
+        )
+    maps: dict[tuple[int, Projection], LinearMap] = {}
+    for dim in net.dims:
+        pair = net.pair(dim)
+        assert pair is not None
+        maps[dim, "k"], maps[dim, "v"] = _collapsed(pair[0], dim), _collapsed(pair[1], dim)
+    return maps
+
+
+@torch.no_grad()
+def _collapsed(module: ContextModule, dim: int) -> LinearMap:
+    matrix, bias = torch.eye(dim, dtype=torch.float64), torch.zeros(dim, dtype=torch.float64)
+    for layer in module.linear:
+        if isinstance(layer, nn.Linear):
+            weight = layer.weight.detach().cpu().double()
+            matrix, bias = weight @ matrix, weight @ bias + layer.bias.detach().cpu().double()
+    return LinearMap(matrix, bias)
+
+
+def linear_network(maps: dict[tuple[int, Projection], LinearMap], like: Hypernetwork) -> Hypernetwork:
+    """Return a hypernetwork of one layer per module that computes these maps."""
+    net = Hypernetwork(list(dict.fromkeys(dim for dim, _ in maps)), Structure(layer_structure=(1, 1)), like.name)
+    for dim in net.dims:
+        for module, projection in zip(net.pair(dim) or (), ("k", "v"), strict=True):
+            found = maps[dim, "k" if projection == "k" else "v"]
+            state = {"weight": found.matrix_DD.float(), "bias": found.bias_D.float()}
+            module.linear[0].load_state_dict(state, assign=True)
+    net.step, net.sd_checkpoint, net.sd_checkpoint_name = like.step, like.sd_checkpoint, like.sd_checkpoint_name
+    return net
