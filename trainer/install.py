@@ -107,14 +107,10 @@ def source_of(run: RunFolder, step: int | None = None) -> Path:
 
 
 def best_checkpoint(run: RunFolder, steps: list[int]) -> int:
-    """Return which of a run's saved steps is best: the nearest to the best validated step, else the last."""
+    """Return which of a run's saved steps is best: the nearest to the verdict's best, else the last."""
     from trainer.run.events import read_events
     from trainer.run.state import replay
+    from trainer.verdict import judge_training
 
-    losses = [
-        (loss, point.step)
-        for point in replay(read_events(run.events_file)).validations
-        if (loss := point.training if point.held_out is None else point.held_out) is not None and point.step
-    ]
-    best = min(losses)[1] if losses else None
+    best = judge_training(replay(read_events(run.events_file))).best_step
     return steps[-1] if best is None else min(steps, key=lambda step: (abs(step - best), -step))
