@@ -17,6 +17,7 @@ from trainer.config import RunConfig, read_config
 from trainer.errors import AppError
 from trainer.faults import explain
 from trainer.files import write_atomic
+from trainer.report import report_at_end
 from trainer.rewind import rewound_step
 from trainer.run.control import Commands
 from trainer.run.events import EventWriter
@@ -81,6 +82,7 @@ def _carry_out(folder: RunFolder, events: EventWriter, stop: StopRequest) -> int
         return 0
     if not training.run():
         events.emit("stopped", step=training.step)
+        report_at_end(folder)
         return 0
     best = training.watch.verdict.best_step
     path = None if best is None else training.checkpoint_path(best)
@@ -92,6 +94,7 @@ def _carry_out(folder: RunFolder, events: EventWriter, stop: StopRequest) -> int
         best_step=best,
         best_checkpoint=str(path) if path is not None and path.exists() else None,
     )
+    report_at_end(folder)
     return 0
 
 

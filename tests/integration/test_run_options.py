@@ -52,6 +52,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def run(project: Project) -> RunFolder:
     folder = make_run(project, EVERYTHING)
     assert run_to_end(folder) == 0, folder.worker_log.read_text()
+    assert "data:image/png;base64," in (folder.path / "report.html").read_text("utf-8")
     return folder
 
 

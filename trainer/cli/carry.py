@@ -1,4 +1,4 @@
-"""`hypernet install` and `export`: a result into the programs that draw with it."""
+"""`hypernet report`, `install` and `export`: what a run was, and its result into the programs that draw with it."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,6 +17,21 @@ To = Annotated[Path | None, typer.Option("--to", help="Folder of A1111 or ComfyU
 Name = Annotated[str, typer.Option("--name", help="What the tag shall say.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace another file of this name.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def report(run: Annotated[str, typer.Argument(metavar="RUN", help="As for `status`.")], as_json: Json = False) -> None:
+    """Write a run's report, one HTML file with everything in it; a run that ends writes it by itself."""
+    from trainer.project import projects_root
+    from trainer.report import write_report
+    from trainer.run.folder import resolve_run
+
+    path = write_report(resolve_run(run, projects_root()))
+    if as_json:
+        from trainer.cli.output import print_json
+
+        print_json({"report": path})
+        return
+    typer.echo(printable(path))
 
 
 def install(

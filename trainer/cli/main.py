@@ -45,6 +45,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "presets": projects.presets,
     "settings": projects.settings,
     "generate": use.generate,
+    "report": carry.report,
     "install": carry.install,
     "export": carry.export,
     "models": model.models,

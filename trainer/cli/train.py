@@ -93,6 +93,7 @@ def _say_results(root: Path, name: str, run: Path) -> None:
     typer.echo(f"Previews       {printable(run / 'images')}")
     typer.echo(f"Checkpoints    {printable(run / 'hypernetworks')}")
     typer.echo(f"Losses         {printable(run / 'hypernetwork_loss.csv')}")
+    typer.echo(f"Report         {printable(run / 'report.html')}")
     typer.echo("")
     typer.echo("Look at the previews from the first to the last: the style grows while the prompt stays.")
     typer.echo("With a Stable Diffusion model the result goes into A1111's models/hypernetworks/ or ComfyUI's")
