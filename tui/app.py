@@ -279,6 +279,9 @@ def run(ascii_only: bool = False, demo: bool = False) -> int:
         ascii_only: Send nothing but ASCII to the terminal.
         demo: Go to the demo at once.
     """
+    # Where a shell exports them, they would hide every later change of the terminal's size.
+    os.environ.pop("COLUMNS", None)
+    os.environ.pop("LINES", None)
     # Started under nohup the wizard would outlive its terminal and spin.
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     app = WizardApp(ascii_only=ascii_only, demo=demo)

@@ -128,6 +128,13 @@ class Tmux:
         """Change the size of the window."""
         self._run("resize-window", "-x", str(width), "-y", str(height))
 
+    def until(self, condition: Callable[[list[str]], bool]) -> None:
+        """Wait until a condition holds of the screen's rows."""
+        end = time.monotonic() + PATIENCE_S
+        while not condition(self.screen().splitlines()):
+            assert time.monotonic() < end, f"waited in vain at\n{self.screen()}"
+            time.sleep(0.1)
+
     def sees(self, *texts: str, patience_s: float = PATIENCE_S) -> str:
         """Wait until all texts are on the screen; return it."""
         end = time.monotonic() + patience_s
