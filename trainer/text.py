@@ -21,8 +21,13 @@ def printable(text: object, limit: int = 300) -> str:
     return f"{shown[:keep]}…{shown[-keep:]}"
 
 
+def is_hidden(character: str) -> bool:
+    """Tell whether a character controls the terminal or the direction of text instead of being shown."""
+    return character in _BIDI_CONTROLS or unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp")
+
+
 def _shown(character: str) -> str:
-    if character in _BIDI_CONTROLS or unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp"):
+    if is_hidden(character):
         return character.encode("unicode_escape", "surrogatepass").decode("ascii")
     return character
 

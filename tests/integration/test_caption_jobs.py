@@ -1,9 +1,7 @@
 """Captions by models, from the command and as a job: joined, stopped, gone on with, and never an error in a file."""
 
-import threading
 import time
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +11,8 @@ from support.captioners import tiny_blip, tiny_deepbooru, tiny_wd
 from support.commands import hypernet
 from support.photos import copy_photographs
 
-from trainer.base_model import hub
-from trainer.captions.fetch import fetch_file
 from trainer.captions.files import read_caption
 from trainer.captions.undo import undo_last
-from trainer.errors import AppError
 from trainer.pictures.folder import crop_folder
 from trainer.pictures.options import CropOptions
 from trainer.project import Project, create_project, open_project
@@ -41,15 +36,11 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def _no_network(*_arguments: object) -> dict[str, int]:
-    raise OSError("no route to host")
-
-
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
-    monkeypatch.setattr(hub, "_remote_files", _no_network)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     copy_photographs(tmp_path / "pictures", 5)
     made = create_project("heap", tmp_path / "pictures", "", root=tmp_path / "projects")
     crop_folder(made.pictures, made.processed, CropOptions(64), workers=1)
@@ -132,36 +123,6 @@ def test_a_missing_model_is_told_before_anything_starts(project: Project, capfd:
     told = hypernet(capfd, "caption", str(project.root), "--with", "wd", "--set", "wd.model=/nowhere/at/all")
     assert "/nowhere/at/all" in told.err
     assert captions_of(project) == {}
-
-
-class _Server(BaseHTTPRequestHandler):
-    """Sends 100,000 bytes; of /short only half of what it promises."""
-
-    def do_GET(self) -> None:
-        self.send_response(404 if self.path == "/none" else 200)
-        self.send_header("Content-Length", "100000")
-        self.end_headers()
-        self.wfile.write(b"x" * (50_000 if self.path == "/short" else 100_000))
-
-    def log_message(self, *_arguments: object) -> None:
-        """Say nothing."""
-
-
-def test_a_file_is_downloaded_whole_or_not_at_all(tmp_path: Path) -> None:
-    server = HTTPServer(("127.0.0.1", 0), _Server)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    address, told = f"http://127.0.0.1:{server.server_port}", []
-    try:
-        path = fetch_file(f"{address}/model", tmp_path / "deep" / "model.pt", lambda *much: told.append(much))
-        assert path.stat().st_size == 100_000
-        assert told[-1] == (100_000, 100_000)
-        for name, reason in (("short", "50000 of 100000"), ("none", "Not Found")):
-            with pytest.raises(AppError, match=reason):
-                fetch_file(f"{address}/{name}", tmp_path / "deep" / name)
-    finally:
-        server.shutdown()
-        server.server_close()
-    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["model.pt"]
 
 
 def test_files_put_where_the_message_says_are_found(

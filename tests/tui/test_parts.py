@@ -39,7 +39,7 @@ def test_a_linux_console_keeps_its_blocks_and_loses_braille() -> None:
 def test_every_key_is_named_explained_and_has_one_meaning_on_a_screen() -> None:
     assert len({key.id for key in KEYS}) == len(KEYS)
     assert all(key.description and key.tooltip for key in KEYS)
-    for screen in ("home", "crop", "train", "recover", "doctor", "log"):
+    for screen in ("home", "crop", "caption", "train", "recover", "doctor", "log"):
         keys = [k for key in KEYS if key.id.startswith((f"{screen}.", "app.")) for k in key.keys.split(",")]
         assert len(keys) == len(set(keys))
     assert {"ctrl+a", "ctrl+b", "ctrl+h", "ctrl+i", "ctrl+j", "ctrl+m"}.isdisjoint(
