@@ -19,7 +19,8 @@ from trainer.diffusion import Diffusion
 from trainer.errors import AppError
 from trainer.hypernetwork import Hypernetwork, Structure, load
 from trainer.memory.apply import place_unet
-from trainer.placement import choose_device, choose_dtype, empty_cache
+from trainer.memory.fallback import RoomyEncoder, RoomyVae
+from trainer.placement import choose_device, choose_dtype
 from trainer.schedule import Schedule
 from trainer.step import Denoiser
 from trainer.text import printable
@@ -78,7 +79,7 @@ def prepare(config: RunConfig, project_root: Path, phase: Phase, resumed_at: int
     phase("loading the base model", 1, 1)
 
     cache = TensorCache(project_root / "cache")
-    posteriors = _posteriors(config, base, pictures, cache, device, phase)
+    posteriors = _posteriors(config, RoomyVae(base.vae, device, warnings.append), pictures, cache, phase)
     train, held_out = hold_out(pictures, config.validation.held_out_share if config.validation.every else 0)
     order = SampleOrder(
         [pictures[index] for index in train],
@@ -88,8 +89,9 @@ def prepare(config: RunConfig, project_root: Path, phase: Phase, resumed_at: int
         config.training.batch_size,
         config.seed,
     )
+    encoder = RoomyEncoder(base.text_encoder, device, warnings.append)
     contexts = Contexts(
-        lambda prompts, progress: _encode(base, prompts, config, device, progress),
+        lambda prompts, progress: _encode(base, prompts, config, encoder, progress),
         cache,
         ("text", content_key(model_path), config.model.clip_skip, config.model.emphasis),
         recurring=not (config.data.shuffle_tags or config.data.tag_dropout),
@@ -222,20 +224,15 @@ def make_network(config: RunConfig, base: BaseModel) -> Hypernetwork:
 
 def _posteriors(
     config: RunConfig,
-    base: BaseModel,
+    vae: RoomyVae,
     pictures: Sequence[TrainingPicture],
     cache: TensorCache,
-    device: torch.device,
     phase: Phase,
 ) -> list[Posterior]:
     @torch.no_grad()
     def encode(picture: TrainingPicture) -> Posterior:
         pixels_CHW, alpha_HW = load_pixels(picture.path, config.data)
-        base.vae.to(device)
-        posterior = base.vae.encode(pixels_CHW[None].to(device, base.vae.dtype)).latent_dist
-        mean_CHW, std_CHW = (
-            t[0].float().cpu() * base.vae.config.scaling_factor for t in (posterior.mean, posterior.std)
-        )
+        mean_CHW, std_CHW = (t_BCHW[0] * vae.vae.config.scaling_factor for t_BCHW in vae.encode(pixels_CHW[None]))
         if not bool(torch.isfinite(mean_CHW).all()):
             raise AppError(
                 "Bad latents",
@@ -250,25 +247,25 @@ def _posteriors(
     try:
         return cached_posteriors(pictures, cache, key, encode, lambda done, total: phase("latents", done, total))
     finally:
-        base.vae.to("cpu")
-        empty_cache(device)
+        vae.put_away()
 
 
 @torch.no_grad()
 def _encode(
-    base: BaseModel, prompts: Sequence[str], config: RunConfig, device: torch.device, progress: Progress
+    base: BaseModel, prompts: Sequence[str], config: RunConfig, encoder: RoomyEncoder, progress: Progress
 ) -> list[Tensor]:
+    def encoded(prompt: str) -> Tensor:
+        found = encode_prompts([prompt], base, clip_skip=config.model.clip_skip, emphasis=config.model.emphasis)
+        return found[0].float().cpu()
+
     contexts: list[Tensor] = []
     try:
-        base.text_encoder.to(device)
         # One by one: in a batch a prompt's numbers would depend on its neighbours, and a resumed run has others.
         for prompt in prompts:
-            encoded = encode_prompts([prompt], base, clip_skip=config.model.clip_skip, emphasis=config.model.emphasis)
-            contexts.append(encoded[0].float().cpu())
+            contexts.append(encoder.run(lambda prompt=prompt: encoded(prompt)))  # type: ignore[misc]
             progress(len(contexts), len(prompts))
     finally:
-        base.text_encoder.to("cpu")
-        empty_cache(device)
+        encoder.put_away()
     return contexts
 
 

@@ -14,6 +14,7 @@ from trainer.memory.disk import ARCHIVE_BYTES
 from trainer.memory.measure import DTYPES, Architecture, Subject, architectures
 from trainer.memory.network import NetworkSize
 from trainer.memory.predict import Predictor
+from trainer.memory.stored import frozen_tensors
 from trainer.memory.table import load_table
 from trainer.memory.target import Target
 from trainer.memory.ways import own_way
@@ -94,7 +95,7 @@ def test_the_shipped_table_predicts_sizes_batches_and_structures_between_its_own
     with FakeTensorMode():
         subject = Subject.make(demo, dtype, structure)
         peak = subject.step_peak(3, 16, checkpointing)
-        frozen = sum(p.numel() * p.element_size() for p in subject.unet.parameters())
+        frozen = sum(t.numel() * t.element_size() for t in frozen_tensors(subject.unet))
         own = 4 * sum(p.numel() for p in subject.net.parameters())
     assert own == network.weight_bytes
     assert predicted == pytest.approx(frozen + 3 * own + peak, rel=0.1)

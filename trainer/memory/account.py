@@ -5,6 +5,7 @@ the process in a CPU build of torch; fake CPU tensors save the same things for b
 output and logsumexp of the fused attention), except for what autocast does, see `cuda_autocast`.
 """
 
+import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -19,6 +20,23 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 BLOCK_BYTES = 512
 """CUDA's caching allocator rounds every request up to this (c10/cuda/CUDACachingAllocator.cpp, kMinBlockSize)."""
+
+
+class _Host(threading.local):
+    depth = 0
+
+
+_host = _Host()
+
+
+@contextmanager
+def on_host() -> Iterator[None]:
+    """Make tensors inside this block that belong to the host: no account of the device counts them, ever."""
+    _host.depth += 1
+    try:
+        yield
+    finally:
+        _host.depth -= 1
 
 
 class LiveBytes(TorchDispatchMode):
@@ -44,7 +62,10 @@ class LiveBytes(TorchDispatchMode):
         result = func(*args, **(kwargs or {}))
         for leaf in tree_leaves(result):
             if isinstance(leaf, Tensor):
-                self._count(leaf.untyped_storage())
+                if _host.depth:
+                    self._seen.setdefault(id(leaf.untyped_storage()), leaf.untyped_storage())
+                else:
+                    self._count(leaf.untyped_storage())
         return result
 
     def _count(self, storage: torch.UntypedStorage) -> None:

@@ -25,22 +25,25 @@ def place_unet(unet: Any, settings: MemorySettings, device: torch.device) -> Str
     Returns:
         What fetches layers from the host, where the settings offload any.
     """
-    if settings.gradient_checkpointing:
+    set_checkpointing(unet, settings.gradient_checkpointing)
+    streamer = None if settings.offload == "none" else Streamer(device)
+    layers = block_layers(unet)
+    for layer, away in zip(layers, list(offloaded(layers, settings.offload)), strict=True):
+        _store(layer, settings, device, streamer if away else None)
+    if streamer is not None:
+        unet.register_forward_pre_hook(lambda *_: streamer.begin(), prepend=True)
+        log.info("%d layers on the host, %d bytes of window", len(streamer.hosted), streamer.window.numel())
+    if any(tensor.device != device for tensor in (*unet.parameters(), *unet.buffers())):
+        unet.to(device)
+    return streamer
+
+
+def set_checkpointing(unet: Any, on: bool) -> None:
+    """Have a UNet's blocks compute their activations again in backward, or keep them."""
+    if on:
         unet.enable_gradient_checkpointing(gradient_checkpointing_func=_checkpoint)
     else:
         unet.disable_gradient_checkpointing()
-    streamer = None if settings.offload == "none" else Streamer(device)
-    if settings.weights == "8bit" or streamer is not None:
-        layers = block_layers(unet)
-        for layer, away in zip(layers, list(offloaded(layers, settings.offload)), strict=True):
-            _store(layer, settings, device, streamer if away else None)
-    if streamer is not None:
-        unet.register_forward_pre_hook(lambda *_: streamer.begin(), prepend=True)
-        unet.to(device)
-        log.info("%d layers on the host, %d bytes of window", len(streamer.hosted), streamer.window.numel())
-    else:
-        unet.to(device)
-    return streamer
 
 
 def _checkpoint(function: Any, *args: Any) -> Any:
@@ -50,11 +53,14 @@ def _checkpoint(function: Any, *args: Any) -> Any:
 @torch.no_grad()
 def _store(layer: Layer, settings: MemorySettings, device: torch.device, streamer: Streamer | None) -> None:
     module, weight = layer.module, layer.module.weight.detach()
-    if settings.weights == "full" and streamer is None:
+    tensors: tuple[Tensor, ...] = (weight,)
+    if settings.weights == "8bit":
+        tensors = pack(weight.to(device))
+    elif streamer is None and isinstance(module, nn.Linear):
         return
-    tensors: tuple[Tensor, ...] = pack(weight.to(device)) if settings.weights == "8bit" else (weight,)
     if streamer is None:
-        stored = StoredWeight(weight.dtype, tensors)
+        # torch's convolution keeps its input for a gradient of its weight that nobody wants; ours doesn't.
+        stored = StoredWeight(weight.dtype, tuple(tensor.to(device) for tensor in tensors))
     else:
         stored = StoredWeight(weight.dtype, (), streamer, streamer.add(tensors))
     made = StoredLinear(module, stored) if isinstance(module, nn.Linear) else StoredConv2d(module, stored)

@@ -5,6 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from trainer.memory.account import on_host
+
 
 class HostAdamW(torch.optim.AdamW):
     """AdamW for parameters on a device, with its state on the host.
@@ -20,7 +22,8 @@ class HostAdamW(torch.optim.AdamW):
     def __init__(self, parameters: list[nn.Parameter], **options: Any) -> None:
         super().__init__(parameters, **options)
         self._parameters = parameters
-        self._hosted = [nn.Parameter(_host_copy(parameter)) for parameter in parameters]
+        with on_host():
+            self._hosted = [nn.Parameter(_host_copy(parameter)) for parameter in parameters]
         self._inner = torch.optim.AdamW(self._hosted, **{**options, "fused": True})
 
     @torch.no_grad()
@@ -28,14 +31,15 @@ class HostAdamW(torch.optim.AdamW):
         """Update the parameters from their gradients, which are let go of one by one."""
         if closure is not None:
             raise ValueError("the loss is not computed again here")
-        for parameter, hosted in zip(self._parameters, self._hosted, strict=True):
-            hosted.copy_(parameter)
-            hosted.grad = None if parameter.grad is None else parameter.grad.to("cpu")
-            parameter.grad = None
-        for group, own in zip(self._inner.param_groups, self.param_groups, strict=True):
-            group.update({name: value for name, value in own.items() if name not in ("params", "fused")})
-        self._inner.step()
-        self._inner.zero_grad(set_to_none=True)
+        with on_host():
+            for parameter, hosted in zip(self._parameters, self._hosted, strict=True):
+                hosted.copy_(parameter)
+                hosted.grad = None if parameter.grad is None else parameter.grad.to("cpu", copy=True)
+                parameter.grad = None
+            for group, own in zip(self._inner.param_groups, self.param_groups, strict=True):
+                group.update({name: value for name, value in own.items() if name not in ("params", "fused")})
+            self._inner.step()
+            self._inner.zero_grad(set_to_none=True)
         for parameter, hosted in zip(self._parameters, self._hosted, strict=True):
             parameter.copy_(hosted)
 
@@ -45,7 +49,8 @@ class HostAdamW(torch.optim.AdamW):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take the state of any `torch.optim.AdamW` of the same parameters."""
-        self._inner.load_state_dict({**state_dict, "param_groups": self._inner.state_dict()["param_groups"]})
+        with on_host():
+            self._inner.load_state_dict({**state_dict, "param_groups": self._inner.state_dict()["param_groups"]})
         super().load_state_dict({**state_dict, "state": {}})
 
 

@@ -19,11 +19,14 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from trainer.config.model import MemorySettings
 from trainer.diffusion import Diffusion
 from trainer.hypernetwork import Hypernetwork, Structure, attach, unet_dims
 from trainer.memory.account import LiveBytes, cuda_autocast
+from trainer.memory.apply import place_unet, set_checkpointing
 from trainer.memory.layers import figures as layer_figures
 from trainer.memory.network import REFERENCE
+from trainer.memory.stored import frozen_tensors
 from trainer.step import Denoiser, MicroBatch
 
 PICTURES = {"full": (1, 2), "checkpointing": (1, 4)}
@@ -110,11 +113,18 @@ class Subject:
     dtype: torch.dtype
 
     @classmethod
-    def make(cls, architecture: Architecture, dtype: torch.dtype, structure: Structure = REFERENCE) -> "Subject":
+    def make(
+        cls,
+        architecture: Architecture,
+        dtype: torch.dtype,
+        structure: Structure = REFERENCE,
+        settings: MemorySettings | None = None,
+    ) -> "Subject":
         """Make one of random leftovers of memory; inside a FakeTensorMode, of no data at all."""
         from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
         unet = _frozen(UNet2DConditionModel, architecture.unet, dtype)
+        place_unet(unet, settings or MemorySettings(), torch.device("cpu"))
         net = Hypernetwork(unet_dims(unet), structure)
         materialise(net, torch.float32)
         return cls(unet, net, architecture.tokens, dtype)
@@ -127,10 +137,7 @@ class Subject:
             side: Of the latents.
             checkpointing: Compute activations again in backward.
         """
-        if checkpointing:
-            self.unet.enable_gradient_checkpointing(gradient_checkpointing_func=_checkpoint)
-        else:
-            self.unet.disable_gradient_checkpointing()
+        set_checkpointing(self.unet, checkpointing)
         self.net.train().zero_grad()
         denoiser, batch = self._denoiser(), self._batch(pictures, side)
         account = LiveBytes(self._weights())
@@ -172,7 +179,12 @@ class Subject:
         )
 
     def _weights(self) -> list[Tensor]:
-        return [*self.unet.parameters(), *self.unet.buffers(), *self.net.parameters()]
+        return [*frozen_tensors(self.unet), *self.net.parameters()]
+
+    @property
+    def resident_bytes(self) -> int:
+        """What lives on the device between two steps, the optimizer's state left out."""
+        return sum(tensor.numel() * tensor.element_size() for tensor in self._weights())
 
 
 @contextmanager
@@ -199,8 +211,11 @@ def counting_flop() -> Iterator[Callable[[], int]]:
         yield lambda: int(counter.get_total_flops())
 
 
-def _checkpoint(function: Any, *args: Any) -> Any:
-    return torch.utils.checkpoint.checkpoint(function, *args, use_reentrant=False)
+def _empty_unet(architecture: Architecture) -> Any:
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+
+    with torch.device("meta"):
+        return UNet2DConditionModel(**{k: v for k, v in architecture.unet.items() if not k.startswith("_")})
 
 
 def _frozen(kind: Any, config: dict[str, Any], dtype: torch.dtype) -> Any:
@@ -234,6 +249,7 @@ def tabulate(architecture: Architecture, say: Callable[[str], None]) -> dict[str
     steps: dict[str, Any] = {rung: {} for rung in PICTURES}
     preview: dict[str, Any] = {}
     flop: dict[str, Any] = {}
+    empty = _empty_unet(architecture)
     with FakeTensorMode():
         for precision, dtype in DTYPES.items():
             subject = Subject.make(architecture, dtype)
@@ -246,8 +262,6 @@ def tabulate(architecture: Architecture, say: Callable[[str], None]) -> dict[str
             preview[precision] = {size: subject.preview_peak(side) for size, side in sides.items()}
             if precision == "fp32":
                 flop = {size: subject.step_flop(side) for size, side in sides.items()}
-                unet_parameters = sum(p.numel() for p in subject.unet.parameters())
-                frozen = asdict(layer_figures(subject.unet))
             del subject
             gc.collect()
         vae = {size: vae_peaks(architecture, side) for size, side in sides.items()}
@@ -258,10 +272,10 @@ def tabulate(architecture: Architecture, say: Callable[[str], None]) -> dict[str
         "tokens": architecture.tokens,
         "pixels_per_latent": architecture.pixels_per_latent,
         "attention": architecture.attention(),
-        "unet_parameters": unet_parameters,
+        "unet_parameters": sum(p.numel() for p in empty.parameters()),
         "vae_parameters": next(iter(vae.values()))["parameters"],
         "text_parameters": architecture.text_parameters,
-        "frozen": frozen,
+        "frozen": asdict(layer_figures(empty)),
         "step": steps,
         "preview": preview,
         "decode": {size: figures["decode"] for size, figures in vae.items()},

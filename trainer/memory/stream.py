@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from trainer.memory.account import on_host
 from trainer.memory.table import window_bytes
 
 log = logging.getLogger(__name__)
@@ -65,7 +66,8 @@ class Streamer:
 
     def add(self, tensors: Sequence[Tensor]) -> int:
         """Keep a layer's tensors on the host; return its number."""
-        self.hosted.append(tuple(_pinned(tensor.cpu(), self.device) for tensor in tensors))
+        with on_host():
+            self.hosted.append(tuple(_pinned(tensor.cpu(), self.device) for tensor in tensors))
         self._window = None
         return len(self.hosted) - 1
 
