@@ -1,5 +1,6 @@
 """The picture drawn while training: the same noise each time, so that previews can be compared."""
 
+import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -7,9 +8,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from trainer.memory.fallback import RoomyVae
 from trainer.png_parameters import parameters_text, save_png
 from trainer.preparation import Prepared
-from trainer.sampling import SamplerSettings, decode, sample_latents, vae_factor
+from trainer.sampling import SamplerSettings, sample_latents, vae_factor
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -49,11 +53,11 @@ class Previewer:
         base, net = prepared.base, prepared.net
         sampler = self._sampler()
         latents_BCHW = self._latents(self.prompt, sampler)
+        vae = RoomyVae(base.vae, prepared.denoiser.device, log.warning)
         try:
-            base.vae.to(prepared.denoiser.device)
-            picture = decode(base.vae, latents_BCHW)[0]
+            picture = vae.decode(latents_BCHW)[0]
         finally:
-            base.vae.to("cpu")
+            vae.put_away()
         text = parameters_text(
             self.prompt,
             settings.negative_prompt,

@@ -1,6 +1,7 @@
 """The account of tensor bytes, and the table made with it."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from trainer.memory.measure import DTYPES, Architecture, Subject, architectures
 from trainer.memory.network import NetworkSize
 from trainer.memory.predict import Predictor
 from trainer.memory.stored import frozen_tensors
-from trainer.memory.table import load_table
+from trainer.memory.table import Precision, load_table
 from trainer.memory.target import Target
 from trainer.memory.ways import own_way
 from trainer.resume_state import ResumeState, optimizer_tensors, write_state
@@ -99,6 +100,38 @@ def test_the_shipped_table_predicts_sizes_batches_and_structures_between_its_own
         own = 4 * sum(p.numel() for p in subject.net.parameters())
     assert own == network.weight_bytes
     assert predicted == pytest.approx(frozen + 3 * own + peak, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("precision", "batch", "memory"),
+    [
+        ("fp32", 1, {"weights": "8bit"}),
+        ("fp32", 4, {"offload": "half", "micro_batch": 2}),
+        ("fp32", 2, {"offload": "all", "gradient_checkpointing": True, "optimizer_on_host": True}),
+        ("half", 8, {"weights": "8bit", "gradient_checkpointing": True, "optimizer_on_host": True}),
+        ("half", 4, {"weights": "8bit", "offload": "all", "micro_batch": 1}),
+        ("half", 2, {"offload": "half", "gradient_checkpointing": True}),
+    ],
+)
+def test_every_technique_takes_what_the_plan_says(
+    demo: Architecture, precision: Precision, batch: int, memory: dict[str, Any]
+) -> None:
+    figures = load_table()["demo"]
+    config = RunConfig.model_validate(
+        {"data": {"size": 128}, "training": {"batch_size": batch}, "memory": {**memory, "device": "auto"}}
+    )
+    target = Target("cuda", "card", None, None, precision)
+    way = own_way(config)
+    parts = Predictor(config, figures, NetworkSize.of(config.network, figures.dims), target).parts(way)
+    with FakeTensorMode():
+        subject = Subject.make(demo, DTYPES[precision], settings=config.memory)
+        peak = subject.step_peak(way.micro_batch, 32, way.checkpointing)
+        resident = subject.resident_bytes
+    weights = parts.network
+    earlier_gradients = weights if batch > way.micro_batch else 0
+    moments = 0 if way.optimizer_on_host else 2 * weights
+    assert parts.allocated == pytest.approx(resident + peak + earlier_gradients + moments, rel=0.1)
+    assert parts.unet == pytest.approx(resident - weights, rel=0.05)
 
 
 @pytest.mark.parametrize(

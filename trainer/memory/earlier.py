@@ -4,6 +4,7 @@ import socket
 import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from trainer.config import RunConfig, read_config
@@ -30,12 +31,28 @@ class EarlierRun:
     preview_s: float | None
     peak_bytes: int | None
     """Most that torch's allocator held on the GPU, previews included."""
+    step_peak_bytes: int | None
+    """The same of a usual step alone: the median, as a step after a preview tells the preview's."""
 
 
 def earlier_runs(project_root: Path) -> list[EarlierRun]:
     """Return runs of this machine: first those of a project, then those of its neighbours, the newest first."""
     folders = list(_folders(project_root))[:MOST_RUNS]
-    return [run for folder in folders for run in _read(folder)]
+    return [run for folder in folders for run in _kept(folder.path, _age(folder.config_file), _age(folder.events_file))]
+
+
+@lru_cache(maxsize=2 * MOST_RUNS)
+def _kept(path: Path, *_ages: tuple[int, int]) -> tuple[EarlierRun, ...]:
+    """Read a run again only when its files have changed: a plan is made at every key in the wizard."""
+    return tuple(_read(RunFolder(path)))
+
+
+def _age(path: Path) -> tuple[int, int]:
+    try:
+        found = path.stat()
+    except OSError:
+        return 0, 0
+    return found.st_mtime_ns, found.st_size
 
 
 def _folders(project_root: Path) -> Iterator[RunFolder]:
@@ -62,6 +79,7 @@ def _read(folder: RunFolder) -> Iterator[EarlierRun]:
     seconds = _numbers(steps, "seconds")[-_RECENT_STEPS:]
     if hosts != {socket.gethostname()} or not devices or not seconds:
         return
+    held = _numbers(steps, "vram_bytes")
     previews = _numbers([event for event in events if event["kind"] == "preview"], "seconds")
     yield EarlierRun(
         folder,
@@ -69,7 +87,8 @@ def _read(folder: RunFolder) -> Iterator[EarlierRun]:
         devices[-1],
         statistics.median(seconds),
         statistics.median(previews) if previews else None,
-        int(max(_numbers(steps, "vram_bytes"), default=0)) or None,
+        int(max(held, default=0)) or None,
+        int(statistics.median(held)) if held else None,
     )
 
 

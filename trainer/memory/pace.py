@@ -132,10 +132,10 @@ def find_pace(
     """
     estimate = None
     for run in runs:
-        if run.device != target.name or not _computed_alike(run.config, work.config):
+        if not computed_alike(run, work.config, target):
             continue
         done = work_of(run)
-        if done is None or _half(run.config, target.precision) != (target.precision == "half"):
+        if done is None:
             continue
         pace = _scaled(work, way, target, num_pictures, run, done)
         if pace.source == "measured":
@@ -169,9 +169,14 @@ def essence(work: Work, way: Way) -> tuple[object, ...]:
     return work.architecture.name, work.network, work.config.training.batch_size, way
 
 
-def _computed_alike(one: RunConfig, other: RunConfig) -> bool:
-    return one.memory.threads == other.memory.threads and (one.memory.precision == "tf32") == (
-        other.memory.precision == "tf32"
+def computed_alike(run: EarlierRun, config: RunConfig, target: Target) -> bool:
+    """Tell whether an earlier run was computed on the same device, by as many threads, in the same numbers."""
+    one, other = run.config.memory, config.memory
+    return (
+        run.device == target.name
+        and one.threads == other.threads
+        and (one.precision == "tf32") == (other.precision == "tf32")
+        and _half(run.config, target.precision) == (target.precision == "half")
     )
 
 

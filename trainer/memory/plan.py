@@ -1,6 +1,6 @@
 """The plan of a run: what it will take in memory, time and disk, before anything is spent."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +10,19 @@ from trainer.errors import AppError
 from trainer.memory.disk import DiskNeed, disk_need
 from trainer.memory.earlier import EarlierRun, earlier_runs
 from trainer.memory.network import NetworkSize
-from trainer.memory.pace import Pace, Work, find_pace, last_step
+from trainer.memory.pace import Pace, Work, computed_alike, essence, find_pace, last_step
 from trainer.memory.predict import Predictor
 from trainer.memory.recognise import architecture_of
 from trainer.memory.rungs import Ladder, Rung
 from trainer.memory.table import Architecture
 from trainer.memory.target import Target, choose_target
-from trainer.memory.ways import settings_for
+from trainer.memory.ways import own_way, settings_for
 from trainer.pictures.look import few_pictures_warning, picture_files
 from trainer.project import Project
 from trainer.text import printable
+
+LEAST_SCALE, MOST_SCALE = 0.5, 2.0
+"""Bounds of what a measured peak may change: beyond them it was measured of something else."""
 
 
 @dataclass(frozen=True)
@@ -189,6 +192,7 @@ def make_plan(project: Project, config: RunConfig, limit_bytes: int | None = Non
     network = NetworkSize.of(config.network, architecture.dims)
     runs = earlier_runs(project.root)
     predictor = Predictor(config, architecture, network, target)
+    predictor = replace(predictor, scale=_measured_scale(predictor, runs))
     ladder = Ladder(predictor)
 
     def planned(rungs: list[Rung]) -> tuple[RungPlan, ...]:
@@ -237,6 +241,26 @@ def _work_of(run: EarlierRun, config: RunConfig, architecture: Architecture) -> 
         except (AppError, OSError):
             return None
     return None if its is None else Work(run.config, its, NetworkSize.of(run.config.network, its.dims))
+
+
+def _measured_scale(predictor: Predictor, runs: list[EarlierRun]) -> float:
+    """Return what activations took in an earlier run on this card, relative to the table; 1 where none tells.
+
+    A run with the very same work tells most, then the newest.
+    """
+    config, target = predictor.config, predictor.target
+    work = Work(config, predictor.architecture, predictor.network)
+    scales: list[tuple[bool, float]] = []
+    for run in runs:
+        done = _work_of(run, config, predictor.architecture)
+        if run.step_peak_bytes is None or done is None or not computed_alike(run, config, target):
+            continue
+        way = own_way(run.config)
+        parts = Predictor(run.config, done.architecture, done.network, target).parts(way)
+        scale = (run.step_peak_bytes - parts.allocated + parts.activations) / parts.activations
+        same = essence(done, way) == essence(work, own_way(config))
+        scales.append((same, min(max(scale, LEAST_SCALE), MOST_SCALE)))
+    return max(scales, key=lambda each: each[0], default=(False, 1.0))[1]
 
 
 def _measured_peak(rungs: tuple[RungPlan, ...], runs: list[EarlierRun]) -> int | None:

@@ -1,6 +1,7 @@
 """Which family of the table a base model belongs to, told without torch."""
 
 import zipfile
+from functools import lru_cache
 from pathlib import Path
 
 from trainer.base_model.layouts import CLIP_TEXT, OPEN_CLIP_TEXT
@@ -17,6 +18,17 @@ def architecture_of(path: Path) -> Architecture | None:
     Raises:
         AppError: there is no such model, it is damaged, or it cannot be trained on.
     """
+    found = path.stat() if path.is_file() else None
+    # A plan is made at every key in the wizard; a file is read again only when it has changed.
+    return _family_of_file(path, found.st_mtime_ns, found.st_size) if found else _family_of(path)
+
+
+@lru_cache(maxsize=16)
+def _family_of_file(path: Path, *_age: int) -> Architecture | None:
+    return _family_of(path)
+
+
+def _family_of(path: Path) -> Architecture | None:
     families = load_table()
     if is_pickle(path):
         return families.get(_family_of_pickle(path))
