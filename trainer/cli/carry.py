@@ -120,6 +120,35 @@ def export(
         typer.echo(note)
 
 
+def convert(
+    files: Annotated[list[Path], typer.Argument(help="Hypernetworks of any layout; several are averaged.")],
+    out: Annotated[Path, typer.Option("--out", help="NAME.pt (A1111) or NAME.safetensors (this program's).")],
+    average: Annotated[bool, typer.Option("--average", help="Average several files, such as checkpoints.")] = False,
+    shares: Annotated[str, typer.Option("--shares", metavar="A,B,…", help="Weights of the average.")] = "",
+    portable: Annotated[bool, typer.Option("--portable", help="Leave dropout out; pictures stay the same.")] = False,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Convert hypernetwork files: older layouts to the present one, to and from safetensors, several to their mean."""
+    from trainer.convert import convert as write
+
+    if len(files) > 1 and not average:
+        raise AppError("Several files", f"{len(files)} files become one only by averaging.", "Add --average.")
+    try:
+        numbers = [float(part) for part in shares.split(",") if part.strip()]
+    except ValueError:
+        raise AppError("Bad shares", f"{printable(shares, 60)} are not numbers.", "Write e.g. 1,2.") from None
+    net = write(files, out, shares=numbers, portable=portable, overwrite=overwrite)
+    if as_json:
+        from trainer.cli.output import print_json
+
+        print_json({"path": out, "name": net.name, "step": net.step, "widths": net.dims, "remarks": net.warnings})
+        return
+    for warning in net.warnings:
+        typer.echo(f"Note: {warning}")
+    typer.echo(f"Written: {printable(out)} (step {net.step:,}, widths {', '.join(map(str, net.dims))})")
+
+
 def model_of(source: str) -> str:
     """Return the base model of a run; empty for a file."""
     if Path(source).expanduser().is_file():

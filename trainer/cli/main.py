@@ -48,6 +48,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "report": carry.report,
     "install": carry.install,
     "export": carry.export,
+    "convert": carry.convert,
     "models": model.models,
     "inspect": model.inspect,
     "doctor": model.doctor,

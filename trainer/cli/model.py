@@ -64,7 +64,7 @@ def _png_facts(file: Path) -> dict[str, Any]:
 
 
 def _model_facts(file: Path) -> dict[str, Any]:
-    if file.suffix.lower() == ".pt":
+    if file.suffix.lower() == ".pt" or _is_our_safetensors(file):
         return _hypernetwork_facts(file)
     from trainer.base_model.hashes import short_hash
     from trainer.base_model.recognise import inspect_model
@@ -80,6 +80,12 @@ def _model_facts(file: Path) -> dict[str, Any]:
         "native size": f"{info.native_size_px} px" if info.context_dim else "",
         "problems": [str(problem) for problem in info.problems],
     }
+
+
+def _is_our_safetensors(file: Path) -> bool:
+    from trainer.base_model.read import file_format, read_header
+
+    return file.is_file() and file_format(file) == "safetensors" and "hypernetwork" in read_header(file).metadata
 
 
 def _hypernetwork_facts(file: Path) -> dict[str, Any]:

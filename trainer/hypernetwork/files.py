@@ -13,6 +13,7 @@ from trainer.errors import AppError
 from trainer.hypernetwork.archive import write_archive
 from trainer.hypernetwork.layout import FoundModule, find_module, infer_structure
 from trainer.hypernetwork.modules import Hypernetwork
+from trainer.hypernetwork.safetensors_files import KEY, read_content, write_content
 from trainer.hypernetwork.structure import INITIALISATIONS, Structure, dropout_from_flags
 from trainer.safe_pickle import read_pickle
 from trainer.text import printable
@@ -29,7 +30,7 @@ _MAX_HEADER_BYTES = 64 << 20
 
 
 def load(path: str | Path) -> Hypernetwork:
-    """Read a hypernetwork of any A1111 layout, on the CPU, in float32, in eval mode.
+    """Read a hypernetwork of any A1111 layout, or of our safetensors, on the CPU, in float32, in eval mode.
 
     The layers are taken from the tensors; where the flags disagree, `warnings` of the result says so.
 
@@ -37,8 +38,8 @@ def load(path: str | Path) -> Hypernetwork:
         AppError: the file is missing, damaged, unsafe, of another kind, or not loadable by A1111 either.
     """
     path = Path(path)
-    _refuse_safetensors(path)
-    content = read_pickle(path)
+    ours = _facts_of_safetensors(path)
+    content = read_pickle(path) if ours is None else read_content(path, ours)
     if not isinstance(content, Mapping) or not any(type(key) is int for key in content):
         raise _wrong_kind(path, list(map(str, content)) if isinstance(content, Mapping) else ())
     try:
@@ -52,7 +53,7 @@ def save(net: Hypernetwork, path: str | Path, *, portable: bool = False) -> None
 
     Args:
         net: The network; its `name` is what A1111 shows, so set it to the file's stem for publishing.
-        path: Usually `NAME.pt`.
+        path: Usually `NAME.pt`; `NAME.safetensors` gives our own layout, which only this program reads.
         portable: Leave dropout out, which changes nothing in pictures but which ComfyUI would keep active.
 
     Raises:
@@ -60,7 +61,10 @@ def save(net: Hypernetwork, path: str | Path, *, portable: bool = False) -> None
     """
     if portable:
         net = net.restructured(replace(net.structure, use_dropout=False, dropout_structure=()))
-    write_archive(Path(path), _content(net))
+    if Path(path).suffix.lower() == ".safetensors":
+        write_content(Path(path), _content(net))
+    else:
+        write_archive(Path(path), _content(net))
 
 
 def _content(net: Hypernetwork) -> dict[object, object]:
@@ -192,20 +196,26 @@ def _step(content: Mapping[Any, Any], warnings: list[str]) -> int:
     return 0
 
 
-def _refuse_safetensors(path: Path) -> None:
-    """Name what a safetensors file is, as people keep LoRAs and hypernetworks in neighbouring folders."""
+def _facts_of_safetensors(path: Path) -> str | None:
+    """Return the metadata of our own safetensors layout; None where the file is no safetensors at all.
+
+    Any other is named for what it is, as people keep LoRAs and hypernetworks in neighbouring folders.
+    """
     if not path.is_file() or path.stat().st_size < 10:
-        return
+        return None
     with open(path, "rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if length > _MAX_HEADER_BYTES or file.read(1) != b"{":
-            return
+            return None
         file.seek(8)
         text = file.read(length)
     try:
         header = json.loads(text)
-    except (ValueError, RecursionError):
-        return
+        facts = (header.get("__metadata__") or {}).get(KEY)
+    except (ValueError, RecursionError, AttributeError):
+        return None
+    if isinstance(facts, str):
+        return facts
     raise _wrong_kind(path, list(header))
 
 
