@@ -120,12 +120,25 @@ class Project:
         Raises:
             AppError: a value is out of bounds, or the file can't be written; it is then as it was.
         """
+        return self._save(merge(read_toml(self.root / PROJECT_FILE), changes), changes)
+
+    def with_settings(self, preset: str, settings: Mapping[str, Any]) -> "Project":
+        """Return the project with another preset and other settings in the place of its own, saved at once.
+
+        Raises:
+            AppError: as `update` does.
+        """
+        changes = {"preset": preset, "settings": settings}
+        return self._save({**read_toml(self.root / PROJECT_FILE), **changes}, changes, replaces=True)
+
+    def _save(self, tree: Mapping[str, Any], changes: Mapping[str, Any], *, replaces: bool = False) -> "Project":
         path = self.root / PROJECT_FILE
-        tree = merge(read_toml(path), changes)
         config = validated(ProjectConfig, tree, printable(path))
         project = Project(self.root, config)
         project.settings({})
         document = tomlkit.parse(path.read_text(encoding="utf-8"))
+        if replaces:
+            _prune(document.get("settings", {}), changes["settings"])
         _put(document, changes)
         try:
             write_atomic(path, tomlkit.dumps(document))
@@ -134,6 +147,15 @@ class Project:
                 "Cannot save the project", f"{printable(path)}: {error.strerror}.", "Make room, or mend its rights."
             ) from None
         return project
+
+
+def _prune(table: Any, tree: Mapping[str, Any]) -> None:
+    """Remove what `tree` doesn't hold."""
+    for key in list(table):
+        if key not in tree:
+            del table[key]
+        elif isinstance(tree[key], Mapping):
+            _prune(table[key], tree[key])
 
 
 def create_project(

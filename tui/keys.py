@@ -46,6 +46,8 @@ KEYS = (
     Key("step.back", "escape", "back", "Back to the step before, from the first one to the projects; nothing is lost"),
     Key("folders.browse", "ctrl+o", "browse", "Choose a folder or a model by walking through the folders"),
     Key("folders.copy", "ctrl+y", "copy line", "Copy the line that brings pictures here, for the other computer"),
+    Key("settings.save-preset", "ctrl+s", "preset", "Save the settings as a preset of your own"),
+    Key("settings.fit", "ctrl+r", "fit", "Take the first way to compute it that fits into the free memory"),
     Key("browse.open", "enter,right", "open", "Go into the chosen folder"),
     Key("browse.choose", "space", "choose", "Take this folder"),
     Key("browse.parent", "left,backspace", "up", "Go to the folder above"),

@@ -4,7 +4,7 @@ The command line's `--set`, the wizard's fields and the documentation are made f
 """
 
 from trainer.config.model import RunConfig, Section
-from trainer.config.presets import Preset, load_preset, preset_names
+from trainer.config.presets import Preset, load_preset, preset_names, save_preset
 from trainer.config.read import build_config, config_toml, parse_assignments, read_config
 
 __all__ = [
@@ -17,4 +17,5 @@ __all__ = [
     "parse_assignments",
     "preset_names",
     "read_config",
+    "save_preset",
 ]

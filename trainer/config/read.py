@@ -55,6 +55,40 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Tree:
     return merged
 
 
+def difference(config: BaseModel, base: BaseModel) -> Tree:
+    """Return the settings in which `config` differs from `base`, as a tree."""
+    return _difference(config.model_dump(mode="json"), base.model_dump(mode="json"))
+
+
+def _difference(tree: Tree, base: Tree) -> Tree:
+    found: Tree = {}
+    for key, value in tree.items():
+        if isinstance(value, dict) and isinstance(base.get(key), dict):
+            below = _difference(value, base[key])
+            found.update({key: below} if below else {})
+        elif value != base.get(key):
+            found[key] = value
+    return found
+
+
+def assignments(tree: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Yield a tree of settings as `KEY=VALUE` texts, which `parse_assignments` reads."""
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from assignments(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}={value_text(value)}"
+
+
+def value_text(value: Any) -> str:
+    """Return a setting's value as one types it: true, 1,2,1, 0.1."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return ",".join(value_text(each) for each in value)
+    return format(value, "g") if isinstance(value, float) else str(value)
+
+
 def parse_assignments(assignments: Iterable[str]) -> Tree:
     """Read `KEY=VALUE` texts such as `training.steps=500` into a tree of settings.
 

@@ -262,3 +262,8 @@ class FieldRow(Horizontal):
         """Show label and field."""
         yield Static(Content(self._label), classes="label")
         yield self.field
+
+    def on_help_changed(self) -> None:
+        """Mark what is wrong by a sign as well as by colour."""
+        mark = "! " if self.field.problem else ""
+        self.query_one(".label", Static).update(Content(mark + self._label))

@@ -1,0 +1,182 @@
+"""The settings of a run as fields of a form, made from the models that define them; no widget in sight."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import ValidationError
+
+from trainer.config import RunConfig
+from trainer.config.model import OTHER_ACTIVATIONS, PORTABLE_ACTIVATIONS
+from trainer.config.read import bounds_text, fields_of, value_text
+from trainer.text import printable
+
+BASIC = (
+    "name", "training.steps", "optimizer.learning_rate", "optimizer.schedule", "training.batch_size", "data.size",
+    "network.layer_structure", "network.activation", "save.every", "preview.every", "data.template", "preview.prompt",
+)  # fmt: skip
+"""Always shown, in this order; all others are folded away by their sections."""
+
+LABELS = {
+    "name": "Name", "training.steps": "Steps", "optimizer.learning_rate": "Rate", "optimizer.schedule": "Schedule",
+    "training.batch_size": "Batch", "data.size": "Size", "network.layer_structure": "Layers",
+    "network.activation": "Activation", "save.every": "Save every", "preview.every": "Preview every",
+    "data.template": "Template", "preview.prompt": "Prompt",
+}  # fmt: skip
+
+ELSEWHERE = ("schema_version", "model.path")
+"""Asked on another step, or not at all."""
+
+GROUPS = (
+    ("network", "network"),
+    ("data", "pictures and captions"),
+    ("optimizer", "optimizer"),
+    ("training", "loss"),
+    ("memory", "precision and memory"),
+    ("model", "base model"),
+    ("preview", "preview"),
+    ("validation", "validation"),
+    ("save", "files"),
+    ("", "seed"),
+)
+"""Sections of settings that can be unfolded, with what they are called."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting as a field."""
+
+    name: str
+    """With its section, e.g. "training.steps"."""
+    label: str
+    help: str
+    choices: tuple[str, ...]
+    """What it can be; empty where it is typed."""
+
+    @property
+    def id(self) -> str:
+        """Id of its widget."""
+        return "set-" + self.name.replace(".", "-")
+
+
+@cache
+def settings() -> dict[str, Setting]:
+    """Return all settings that have a field, by name."""
+    return {name: _setting(name, field) for name, field in fields_of(RunConfig) if name not in ELSEWHERE}
+
+
+def group_members(section: str) -> list[Setting]:
+    """Return the settings that a section holds beyond the basic ones."""
+    members = [one for name, one in settings().items() if name.rpartition(".")[0].split(".")[0] == section]
+    return [one for one in members if one.name not in BASIC]
+
+
+def _setting(name: str, field: Any) -> Setting:
+    last = name.rpartition(".")[2].replace("_", " ")
+    bounds = bounds_text(field)
+    default = value_text(field.get_default())
+    facts = [part for part in (bounds, f"default {default}" if default else "") if part]
+    help_text = f"{field.description}" + (f" ({'; '.join(facts)})" if facts else "")
+    return Setting(name, LABELS.get(name, last), help_text, _choices(name, field.annotation))
+
+
+def _choices(name: str, annotation: Any) -> tuple[str, ...]:
+    if name == "network.activation":
+        return (*PORTABLE_ACTIVATIONS, *OTHER_ACTIVATIONS)
+    if annotation is bool:
+        return ("false", "true")
+    return tuple(map(str, get_args(annotation))) if get_origin(annotation) is Literal else ()
+
+
+def texts_of(config: RunConfig) -> dict[str, str]:
+    """Return every setting's value as one types it, by name."""
+    tree = config.model_dump(mode="json")
+    return {name: value_text(_value(tree, name)) for name in settings()}
+
+
+def _value(tree: Mapping[str, Any], name: str) -> Any:
+    value: Any = tree
+    for part in name.split("."):
+        value = value[part]
+    return value
+
+
+def tree_of(texts: Mapping[str, str]) -> dict[str, Any]:
+    """Return typed texts as a tree of settings."""
+    tree: dict[str, Any] = {}
+    for name, text in texts.items():
+        *sections, last = name.split(".")
+        node = tree
+        for section in sections:
+            node = node.setdefault(section, {})
+        node[last] = _parts(text) if _is_tuple(name) else text.strip() if name != "data.filename_join" else text
+    return tree
+
+
+def _parts(text: str) -> list[str]:
+    return [part.strip() for part in text.strip("[]() ").split(",") if part.strip()]
+
+
+@cache
+def _annotations() -> dict[str, Any]:
+    return {name: field.annotation for name, field in fields_of(RunConfig)}
+
+
+def _is_tuple(name: str) -> bool:
+    return get_origin(_annotations()[name]) is tuple
+
+
+def read_texts(texts: Mapping[str, str], base: RunConfig) -> tuple[RunConfig | None, dict[str, str]]:
+    """Return the configuration that typed texts make, or None and what is wrong by setting.
+
+    Args:
+        texts: What is typed, by setting.
+        base: Gives what is not on the form.
+    """
+    tree = tree_of(texts)
+    tree.setdefault("model", {})["path"] = base.model.path
+    wrong = _template_problem(texts.get("data.template", ""))
+    try:
+        config = RunConfig.model_validate(tree)
+    except ValidationError as error:
+        problems: dict[str, str] = {}
+        for found in error.errors(include_url=False):
+            name = _name_of(found["loc"])
+            problems.setdefault(name, _advice(name, found))
+        return None, {**problems, **wrong}
+    return (None, wrong) if wrong else (config, {})
+
+
+def _name_of(place: Sequence[int | str]) -> str:
+    """Return the setting that an error belongs to; those about a whole section go to one that is to blame."""
+    parts = [str(part) for part in place if isinstance(part, str)]
+    whole = {"optimizer": "optimizer.learning_rate", "network": "network.dropout_structure"}
+    name = ".".join(parts)
+    return whole.get(name, name)
+
+
+def _advice(name: str, problem: Any) -> str:
+    fields = dict(fields_of(RunConfig))
+    bounds = bounds_text(fields[name]) if name in fields else ""
+    kind, limits = problem["type"], f", {bounds}" if bounds else ""
+    if kind in ("int_parsing", "int_from_float", "int_type"):
+        return f"Type a whole number{limits}."
+    if kind == "float_parsing":
+        return f"Type a number{limits}."
+    if bounds and kind != "value_error":
+        return f"Type {'one of ' if 'steps of' in bounds else 'a number, '}{bounds}."
+    reason = printable(problem["msg"].removeprefix("Value error, "), 200)
+    return f"It {reason}." if re.match(r"(must|may|is|needs|holds)\b", reason) else f"{reason[0].upper()}{reason[1:]}."
+
+
+def _template_problem(text: str) -> dict[str, str]:
+    from pathlib import Path
+
+    from trainer.captions.templates import template_names
+
+    names = template_names()
+    if text.strip().removesuffix(".txt") in names or Path(text.strip()).expanduser().is_file():
+        return {}
+    return {"data.template": f"There is no such template. Type {', '.join(names)}, or a text file."}
