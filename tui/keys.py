@@ -48,6 +48,7 @@ KEYS = (
     Key("folders.copy", "ctrl+y", "copy line", "Copy the line that brings pictures here, for the other computer"),
     Key("settings.save-preset", "ctrl+s", "preset", "Save the settings as a preset of your own"),
     Key("settings.fit", "ctrl+r", "fit", "Take the first way to compute it that fits into the free memory"),
+    Key("review.copy", "ctrl+y", "copy command", "Copy the command line that starts the same run"),
     Key("browse.open", "enter,right", "open", "Go into the chosen folder"),
     Key("browse.choose", "space", "choose", "Take this folder"),
     Key("browse.parent", "left,backspace", "up", "Go to the folder above"),

@@ -106,7 +106,7 @@ def model_lines(looks: Sequence[ModelLook], width: int) -> list[str]:
             look.label,
             size_text(look.size_bytes) if look.size_bytes else "",
             "folder" if look.path.is_dir() else look.short_hash or "…",
-            "can't be trained on" if look.problem else "",
+            "unusable" if look.problem else "",
         )
         for look in looks
     ]

@@ -74,6 +74,10 @@ def typed_path(text: str) -> Path:
 
 def short_path(path: Path) -> str:
     """Return a path as people write it, with "~" for the home folder; harmless to show."""
+    return printable(tilde(path), 200)
+
+
+def tilde(path: Path) -> str:
+    """Return a path as one types it, with "~" for the home folder."""
     home = Path.home()
-    text = f"~/{path.relative_to(home)}" if path != home and path.is_relative_to(home) else str(path)
-    return printable(text, 200)
+    return f"~/{path.relative_to(home)}" if path != home and path.is_relative_to(home) else str(path)

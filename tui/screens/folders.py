@@ -30,7 +30,7 @@ from tui.journey import Journey
 from tui.keys import bindings
 from tui.messages import Renewed
 from tui.models import ModelLook, look_at_model
-from tui.paths import short_path, typed_path
+from tui.paths import short_path, tilde, typed_path
 from tui.screens.step import Problem, StepScreen
 from tui.upload import own_address, upload_lines
 from tui.widgets.browse import Browse
@@ -120,7 +120,7 @@ class FoldersScreen(StepScreen):
         draft = load_draft() if project is None else None
         pictures, name, model = self._values("pictures"), self._values("name"), self._values("model")
         if project is not None:
-            pictures.set_quietly(str(project.pictures))
+            pictures.set_quietly(tilde(project.pictures))
             name.set_quietly(project.name)
             name.disabled = True
             self._first_model = Path(project.settings().model.path) if project.settings().model.path else None
@@ -246,7 +246,7 @@ class FoldersScreen(StepScreen):
 
         def chosen(path: Path | None) -> None:
             if path is not None:
-                field.set_quietly(str(path))
+                field.set_quietly(tilde(path))
                 field.post_message(FieldChanged(field))
                 field.focus()
 

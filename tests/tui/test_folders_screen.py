@@ -1,0 +1,217 @@
+"""Folders, walked by keys alone: pictures, name and model become a project."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.tui.stories import make_project
+from tests.tui.walk import LARGE, SMALL, Walker, walk
+from trainer.base_model.find import FoundModel
+from trainer.demo.assets import demo_model_dir, demo_pictures_dir
+from trainer.errors import AppError
+from trainer.project import open_project
+from tui import folders, models
+from tui.screens import folders as screen
+from tui.widgets import model_choice
+
+SIZES = pytest.mark.parametrize("size", [SMALL, LARGE])
+
+
+@pytest.fixture
+def home(tmp_path: Path, projects: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home folder with pictures in it, reached by SSH, on a machine with one base model."""
+    folder = tmp_path / "me"
+    shutil.copytree(demo_pictures_dir("style"), folder / "pictures" / "gollum")
+    monkeypatch.setenv("HOME", str(folder))
+    monkeypatch.setenv("SSH_CONNECTION", "198.51.100.7 50122 203.0.113.9 2222")
+    found = [FoundModel(demo_model_dir(), "diffusers-folder", 7_900_000, 1.0)]
+    monkeypatch.setattr(model_choice, "found_models", lambda others: found)
+    return folder
+
+
+async def begin(walker: Walker) -> None:
+    await walker.sees("n   a project of your own")
+    await walker.press("n")
+    await walker.sees("1 Folders ●", "the demo model")
+
+
+@pytest.mark.usefixtures("home")
+@SIZES
+def test_a_project_is_made_of_a_typed_folder_and_the_found_model(projects: Path, size: tuple[int, int]) -> None:
+    async def body(walker: Walker) -> None:
+        await begin(walker)
+        await walker.type("~/pictures/gol")
+        await walker.press("tab")
+        await walker.sees("~/pictures/gollum/", "20 pictures, 5", "Makes")
+        await walker.press("enter", "enter", "enter", "enter")
+        await walker.sees("gollum  1 Folders ✓")
+
+    walk(body, size)
+    made = open_project("gollum")
+    assert made.pictures.name == "gollum"
+    settings = made.settings()
+    assert (settings.model.path, settings.data.size) == (str(demo_model_dir()), 64)
+
+
+@pytest.mark.usefixtures("projects")
+def test_without_colour_fields_and_errors_are_told_apart_by_signs(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    async def body(walker: Walker) -> None:
+        await begin(walker)
+        await walker.press("ctrl+n")
+        await walker.sees("! Pictures", "! Type the folder that holds the pictures")
+        assert walker.app.focused is not None
+        assert walker.app.focused.id == "pictures"
+        assert walker.app.focused.rich_style.reverse
+        await walker.type("~/p")
+        await walker.misses("! Pictures")
+        await walker.press("tab")
+        await walker.sees("~/pictures/")
+
+    walk(body)
+
+
+def test_an_empty_folder_is_made_and_pictures_are_counted_as_they_arrive(home: Path) -> None:
+    async def body(walker: Walker) -> None:
+        await begin(walker)
+        await walker.type("~/cave")
+        await walker.sees("There is no such folder yet; Enter makes it.")
+        frame = " ".join((await walker.sees("rsync -av -e 'ssh -p 2222' PICTURES/", "scp -P 2222")).split())
+        assert f"@203.0.113.9:{home}/cave/" in frame.replace(" ", "")
+        await walker.press("enter")
+        await walker.sees("Make the folder?")
+        await walker.press("y")
+        await walker.sees("No pictures yet.")
+        await walker.press("ctrl+n")
+        await walker.sees("! ~/cave holds no pictures yet.")
+        for count, name in enumerate(sorted((home / "pictures/gollum").glob("*.png"))[:2], 1):
+            shutil.copy(name, home / "cave")
+            await walker.sees(f"{count} picture")
+        await walker.misses("rsync")
+
+    walk(body)
+
+
+@pytest.mark.usefixtures("home")
+def test_folders_are_browsed_by_keys() -> None:
+    async def body(walker: Walker) -> None:
+        await begin(walker)
+        await walker.press("ctrl+o")
+        await walker.sees("The folder of your pictures", "pictures/")
+        await walker.press("down", "enter")
+        await walker.sees("~/pictures   0 pictures", "gollum/")
+        await walker.press("down", "right")
+        await walker.sees("20 pictures in it")
+        await walker.press("space")
+        await walker.sees("Pictures       ~/pictures/gollum", "20 pictures, 5")
+
+    walk(body)
+
+
+@pytest.mark.usefixtures("home")
+def test_what_was_typed_is_there_again_after_leaving() -> None:
+    async def type_it(walker: Walker) -> None:
+        await begin(walker)
+        await walker.type("~/pictures/gollum")
+        await walker.press("escape")
+        await walker.sees("n   a project of your own")
+        await walker.press("n")
+        await walker.sees("~/pictures/gollum")
+        await walker.press("escape")
+        await walker.sees("n   a project of your own")
+
+    walk(type_it)
+
+    async def find_it(walker: Walker) -> None:
+        await begin(walker)
+        await walker.sees("~/pictures/gollum", "20 pictures")
+
+    walk(find_it)
+
+
+def test_a_name_that_is_taken_or_unusable_is_refused_with_what_to_type(home: Path, projects: Path) -> None:
+    make_project(projects, "gollum", sources=1)
+    assert "already" in folders.name_problem("gollum")
+    assert "letters" in folders.name_problem("a/b")
+    assert "Type a name" in folders.name_problem(" ")
+    assert folders.name_problem("smeagol") == ""
+    assert folders.name_from("/x/[b]my pics!/") == "b-my pics"
+
+
+def test_a_typed_model_is_downloaded_with_a_bar_and_the_download_can_be_stopped(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fetch(name, progress, cancelled):  # type: ignore[no-untyped-def]
+        progress(1 << 30, 4 << 30)
+        while not cancelled():
+            pass
+        raise screen.Cancelled
+
+    monkeypatch.setattr(screen, "fetch_model", fetch)
+
+    async def body(walker: Walker) -> None:
+        await begin(walker)
+        await walker.type("~/pictures/gollum")
+        await walker.press("enter", "enter", "enter")
+        await walker.type("owner/model")
+        await walker.sees("What is typed below is taken instead.")
+        await walker.press("enter")
+        await walker.sees("owner/model  █████░", "1.0 GiB of 4.0 GiB.  Esc stops it.")
+        await walker.press("escape")
+        await walker.sees("Stopped. Files that are complete are kept.")
+
+    walk(body)
+
+
+def test_a_hub_that_cannot_be_reached_says_what_to_do(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fetch(name, progress, cancelled):  # type: ignore[no-untyped-def]
+        raise AppError("The Hub cannot be reached", "owner/model could not be downloaded.", "Fetch it elsewhere.")
+
+    monkeypatch.setattr(screen, "fetch_model", fetch)
+
+    async def body(walker: Walker) -> None:
+        await begin(walker)
+        await walker.type("~/pictures/gollum")
+        await walker.press("enter", "enter", "enter")
+        await walker.type("owner/model")
+        await walker.press("enter")
+        await walker.sees("The Hub cannot be reached", "Fetch it elsewhere.")
+        await walker.press("enter")
+        await walker.sees("owner/model")
+
+    walk(body)
+
+
+def test_hostile_names_are_shown_and_do_nothing(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wild = home / "pictures" / "[red]\x1b[31m\u202e\n😀"
+    wild.mkdir()
+    (wild / "model_index.json").write_text("{}")
+    found = [FoundModel(wild, "diffusers-folder", 1, 1.0), FoundModel(demo_model_dir(), "diffusers-folder", 1, 0.0)]
+    monkeypatch.setattr(model_choice, "found_models", lambda others: found)
+
+    async def body(walker: Walker) -> None:
+        await begin(walker)
+        frame = await walker.sees(r"[red]\x1b[31m", "unusable")
+        await walker.type("~/pictures")
+        await walker.press("ctrl+o")
+        frame += await walker.sees(r"[red]\x1b[31m\u202e\n", "gollum/")
+        await walker.press("down", "enter", "space")
+        frame += await walker.sees("No pictures yet.", "rsync", r"\u202e\n")
+        assert not any(c in frame for c in "\x1b\u202e")
+
+    walk(body)
+
+
+def test_models_are_told_by_name_family_size_and_hash(tmp_path: Path) -> None:
+    cached = tmp_path / "models--owner--fine-model" / "snapshots" / "0123"
+    cached.parent.mkdir(parents=True)
+    shutil.copytree(demo_model_dir(), cached)
+    look = models.judged(cached)
+    assert models.model_lines([look], 76) == ["owner/fine-model  the demo model  7.9 MiB  folder"]
+    page = tmp_path / "page.safetensors"
+    page.write_text("<html>not found</html>")
+    assert "page" in models.judged(page).problem
+    assert models.hash_of(page, lambda: True) == models.hash_of(page, lambda: False)
+    assert models.judged(page).native_size_px == 0
