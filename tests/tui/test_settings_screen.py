@@ -11,6 +11,7 @@ from trainer.demo.job import prepare_demo
 from trainer.project import PROJECT_FILE, Project, open_project
 from tui.plan_text import drawn, rate_lines, stacked_bar
 from tui.settings_form import ELSEWHERE, GROUPS, group_members, read_texts, settings, texts_of
+from tui.steps import present_steps
 
 SIZES = pytest.mark.parametrize("size", [SMALL, LARGE])
 
@@ -22,8 +23,9 @@ def demo(projects: Path) -> Project:
 
 async def begin(walker: Walker) -> None:
     await walker.sees("▸ demo")
-    await walker.press("enter")
-    await walker.press("4" if "4 Settings" in await walker.sees("Settings") else "2")
+    await walker.press("e")
+    await walker.sees("Folders ●", "the demo model")
+    await walker.press(str([step.id for step in present_steps()].index("settings") + 1))
     await walker.sees("Settings ●", "UNet", "Disk")
 
 
