@@ -29,19 +29,12 @@ LABELS = {
 ELSEWHERE = ("schema_version", "model.path")
 """Asked on another step, or not at all."""
 
-GROUPS = (
-    ("network", "network"),
-    ("data", "pictures and captions"),
-    ("optimizer", "optimizer"),
-    ("training", "loss"),
-    ("memory", "precision and memory"),
-    ("model", "base model"),
-    ("preview", "preview"),
-    ("validation", "validation"),
-    ("save", "files"),
-    ("", "seed"),
-)
-"""Sections of settings that can be unfolded, with what they are called."""
+TITLES = {
+    "network": "network", "data": "pictures and captions", "optimizer": "optimizer", "training": "loss",
+    "memory": "precision and memory", "model": "base model", "preview": "preview", "validation": "validation",
+    "save": "files", "": "seed",
+}  # fmt: skip
+"""What the sections that can be unfolded are called, the likeliest first."""
 
 
 @dataclass(frozen=True)
@@ -67,10 +60,21 @@ def settings() -> dict[str, Setting]:
     return {name: _setting(name, field) for name, field in fields_of(RunConfig) if name not in ELSEWHERE}
 
 
+@cache
+def groups() -> tuple[tuple[str, str], ...]:
+    """Return the sections that can be unfolded, with their titles; one without a title of its own comes last."""
+    sections = dict.fromkeys(_section(name) for name in settings() if name not in BASIC)
+    found = [section for section in (*TITLES, *sections) if section in sections]
+    return tuple((section, TITLES.get(section, section)) for section in dict.fromkeys(found))
+
+
+def _section(name: str) -> str:
+    return name.split(".")[0] if "." in name else ""
+
+
 def group_members(section: str) -> list[Setting]:
     """Return the settings that a section holds beyond the basic ones."""
-    members = [one for name, one in settings().items() if name.rpartition(".")[0].split(".")[0] == section]
-    return [one for one in members if one.name not in BASIC]
+    return [one for name, one in settings().items() if _section(name) == section and name not in BASIC]
 
 
 def _setting(name: str, field: Any) -> Setting:

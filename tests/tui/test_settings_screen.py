@@ -10,7 +10,7 @@ from trainer.config.read import assignments, difference
 from trainer.demo.job import prepare_demo
 from trainer.project import PROJECT_FILE, Project, open_project
 from tui.plan_text import drawn, rate_lines, stacked_bar
-from tui.settings_form import ELSEWHERE, GROUPS, group_members, read_texts, settings, texts_of
+from tui.settings_form import BASIC, ELSEWHERE, group_members, groups, read_texts, settings, texts_of
 from tui.steps import present_steps
 
 SIZES = pytest.mark.parametrize("size", [SMALL, LARGE])
@@ -146,9 +146,7 @@ def test_a_preset_of_ones_own_is_saved_offered_and_taken_by_name(demo: Project) 
 
 
 def test_every_setting_has_a_field_and_comes_back_as_it_was() -> None:
-    shown = {one.name for section, _ in GROUPS for one in group_members(section)}
-    from tui.settings_form import BASIC
-
+    shown = {one.name for section, _ in groups() for one in group_members(section)}
     assert shown | set(BASIC) == set(settings())
     assert not set(ELSEWHERE) & set(settings())
     for name in ("recommended", "tutorial", "a1111", "demo"):

@@ -23,7 +23,7 @@ from tui.messages import Renewed
 from tui.plan_text import plan_lines, rate_lines, warning_lines, wrapped
 from tui.presets import base_of, preset_choices, preset_settings, started_from
 from tui.screens.step import Problem, StepScreen
-from tui.settings_form import BASIC, GROUPS, Setting, group_members, read_texts, settings, texts_of
+from tui.settings_form import BASIC, Setting, group_members, groups, read_texts, settings, texts_of
 from tui.widgets.dialogs import Edit
 from tui.widgets.dialogs import Field as DialogField
 from tui.widgets.fields import Accepted, Choice, ChoiceField, Field, FieldChanged, FieldRow, TextField
@@ -76,7 +76,7 @@ class SettingsScreen(StepScreen):
             with VerticalScroll(id="fields", can_focus=False):
                 for name in BASIC:
                     yield self._row(settings()[name])
-                for section, title in GROUPS:
+                for section, title in groups():
                     yield Fold(section, title, id=f"fold-{section or 'general'}")
                     yield Vertical(id=f"group-{section or 'general'}", classes="group")
             with VerticalScroll(id="side", can_focus=False):
@@ -283,7 +283,7 @@ class SettingsScreen(StepScreen):
 
     def show_problem(self, problem: Problem) -> None:
         """Unfold where the problem is, and go there."""
-        for section, _ in GROUPS:
+        for section, _ in groups():
             fold = self.query_one(f"#fold-{section or 'general'}", Fold)
             if any(one.id == problem.field for one in group_members(section)) and not fold.is_open:
                 fold.action_fold(True)
