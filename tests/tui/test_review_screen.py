@@ -1,6 +1,7 @@
 """Review, and the whole way there on defaults, counted in keys."""
 
 import shlex
+import shutil
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from tui.review_text import command_line
 from tui.steps import TRAIN, present_steps
 
 MOST_KEYS = 12
+READY = {"folders": "the demo model", "crop": "16 fine"}
+"""What a step shows when it has looked at the files."""
 
 
 @pytest.fixture
@@ -50,15 +53,19 @@ def test_from_start_to_a_running_training_on_defaults_takes_a_dozen_keys(
             keys.append(key)
             await walker.press(key)
 
+        async def leave(title: str) -> None:
+            """Press Next; a step that still looks at its files says so, and is asked again."""
+            while f"{title} ●" in walker.frame:
+                await press("ctrl+n")
+                await walker.until(lambda: f"{title} ●" not in walker.frame or "  ! " in walker.frame)
+
         await walker.sees("d   the demo")
         await press("d")
         for step in present_steps():
             if step.id == TRAIN:
                 break
-            await walker.sees(f"{step.title} ●")
-            if step.id == "folders":
-                await walker.sees("the demo model")
-            await press("ctrl+n")
+            await walker.sees(f"{step.title} ●", READY.get(step.id, ""))
+            await leave(step.title)
         await walker.sees("demo  lost  step 20 / 2,000")
 
     walk(body, size)
@@ -100,8 +107,7 @@ def test_the_command_line_means_the_same_settings(demo: Project) -> None:
 
 
 def test_a_project_without_crops_is_not_started(demo: Project, started: list[Path]) -> None:
-    for crop in demo.processed.glob("*"):
-        crop.unlink()
+    shutil.rmtree(demo.processed)
     demo.update(step="review")
 
     async def body(walker: Walker) -> None:
