@@ -13,6 +13,7 @@ from trainer.run.identity import Identity
 from trainer.run.lock import is_held, owner
 from trainer.run.state import RunState, replay
 from trainer.run.status import Status, judge
+from trainer.verdict import Verdict, judge_training
 from tui.slowdown import RECENT_STEPS, slowdown
 
 SLICE_BYTES = 1 << 18
@@ -29,6 +30,8 @@ class RunView:
     status: Status = Status.STARTING
     gauges: Gauges | None = None
     """Readings of this machine; None where the run isn't live here."""
+    verdict: Verdict | None = None
+    """How the training stands by its validations; None before the first one."""
     usual: Gauges | None = None
     """The last readings while the run kept its pace; None before that."""
     read_share: float = 0.0
@@ -59,6 +62,7 @@ class RunFeed:
         self._slice_bytes = SLICE_BYTES
         self._paced: deque[tuple[int, Gauges]] = deque(maxlen=4 * RECENT_STEPS)
         self._settings: dict[str, Any] | None = None
+        self._measured: tuple[object, object, object] | None = None
 
     def advance(self, cancelled: Callable[[], bool] = lambda: False) -> None:
         """Read all that was appended, then look at lock and gauges; `view` is renewed after each slice.
@@ -81,11 +85,22 @@ class RunFeed:
         self.view = replace(
             self.view,
             status=status,
+            verdict=self._judged(state),
             gauges=gauges,
             usual=self._usual(state, gauges if status is Status.RUNNING else None),
             read_share=1.0,
             **current,
         )
+
+    def _judged(self, state: RunState) -> Verdict | None:
+        """Return the verdict, judged anew only when something was measured since."""
+        measured = (state.validations, state.healths, state.previews)
+        if not state.validations:
+            return None
+        if self._measured is None or any(a is not b for a, b in zip(measured, self._measured, strict=True)):
+            self._measured = measured
+            return judge_training(state)
+        return self.view.verdict
 
     def _usual(self, state: RunState, gauges: Gauges | None) -> Gauges | None:
         """Return the last readings of when the run surely kept its pace."""

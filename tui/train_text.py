@@ -9,6 +9,7 @@ from trainer.run.folder import RunFolder
 from trainer.run.state import RunState
 from trainer.run.status import Status
 from trainer.text import duration_text, printable
+from trainer.verdict import Standing, Verdict
 from tui.feed import RunView
 from tui.gauges import gpu_of
 from tui.slowdown import slowdown_text
@@ -77,15 +78,26 @@ def _trouble(folder: RunFolder, view: RunView) -> list[str]:
     return []
 
 
-def figures_text(view: RunView) -> list[str]:
-    """Return the losses and the pace as two lines."""
+def figures_text(view: RunView, width: int) -> list[str]:
+    """Return the losses, the pace and the verdict as lines."""
     state = view.state
     if not state.points:
         return ["No step yet.", _rates(state)]
     where = direction(state.points)
     trend = f" {ARROWS[where]} {where}" if where else ""
     loss = f"loss {loss_text(state.smoothed_loss)}{trend} (· last {loss_text(state.loss)})"
-    return [f"{loss}   {_held_out(state)}".rstrip(), _rates(state)]
+    judged = _judged(view.verdict)
+    return [
+        f"{loss}   {_held_out(state)}".rstrip(),
+        _rates(state),
+        *([fit(f"verdict: {judged}", width).rstrip()] if judged else []),
+    ]
+
+
+def _judged(verdict: Verdict | None) -> str:
+    if verdict is None or verdict.standing in (Standing.NOTHING_YET, Standing.UNKNOWN):
+        return ""
+    return printable(" ".join([verdict.text, *verdict.evidence[:1]]))
 
 
 def _held_out(state: RunState) -> str:

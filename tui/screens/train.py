@@ -110,7 +110,7 @@ class TrainScreen(WizardScreen):
         self._forget_acknowledged()
         self._say("head", head_text(self.feed.folder, view, width, self._frozen))
         self._say("notice", notice_text(self.feed.folder, view, self._waiting))
-        self._say("figures", "\n".join(figures_text(view)))
+        self._say("figures", "\n".join(figures_text(view, width)))
         self.query_one("#curve", LossCurve).show(view.state)
         self._draw_gauges(width)
         rows = max(1, self.query_one("#tail").size.height)
