@@ -1,9 +1,9 @@
-"""`python -m trainer RUN`: the worker of a run folder."""
+"""`python -m trainer RUN`: carries out the run of a folder."""
 
 import sys
 from pathlib import Path
 
-from trainer.worker import work
+from trainer.recovery.supervisor import supervise
 
 if __name__ == "__main__":
-    sys.exit(work(Path(sys.argv[1])))
+    sys.exit(supervise(Path(sys.argv[1])))

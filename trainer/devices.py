@@ -148,6 +148,17 @@ class Devices:
         amounts = [process.usedGpuMemory for process in processes if process.pid in pids]
         return sum(amounts) if amounts and None not in amounts else None
 
+    def holders(self, index: int, own: Collection[int]) -> list[dict[str, Any]]:
+        """Return who else holds memory of a card, the greediest first: pid, name, bytes (None where unknown)."""
+        handle = self._ask(lambda nvml: nvml.nvmlDeviceGetHandleByIndex(index))
+        found = []
+        for asking in ("nvmlDeviceGetComputeRunningProcesses", "nvmlDeviceGetGraphicsRunningProcesses"):
+            for process in self._ask(lambda nvml, name=asking: getattr(nvml, name)(handle)) or ():  # type: ignore[misc]
+                if process.pid not in own:
+                    found.append({"pid": process.pid, "name": _name_of(process.pid), "bytes": process.usedGpuMemory})
+        unique = {each["pid"]: each for each in found}
+        return sorted(unique.values(), key=lambda each: each["bytes"] or 0, reverse=True)
+
     def _slowdowns(self, handle: Any) -> tuple[str, ...] | None:
         reasons = self._ask(lambda nvml: int(nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle)))
         return None if reasons is None else tuple(text for bit, text in SLOWDOWNS.items() if reasons & bit)
@@ -233,6 +244,15 @@ def _ready(nvml: Any) -> Any:
     except nvml.NVMLError:
         return None
     return nvml
+
+
+def _name_of(pid: int) -> str:
+    import psutil
+
+    try:
+        return str(psutil.Process(pid).name())
+    except psutil.Error:
+        return "a program"
 
 
 def _text(name: str | bytes) -> str:
@@ -327,6 +347,17 @@ def driver_version(nvml: Any = None) -> str | None:
         return _text(ready.nvmlSystemGetDriverVersion())
     except (ready.NVMLError, AttributeError):
         return "of unknown version"
+
+
+def vram_holders(index: int, own: Collection[int] = ()) -> list[dict[str, Any]]:
+    """Return who else holds memory of a card: `pid`, `name` and `bytes` of each process but `own`; never fails.
+
+    In a container others' processes are often unseen.
+    """
+    global _devices
+    if _devices is None:
+        _devices = Devices()
+    return _devices.holders(index, own)
 
 
 def gauges_text(gauges: Gauges) -> list[str]:

@@ -15,6 +15,8 @@ from trainer.sampling import SamplerSettings, sample_latents, vae_factor
 
 log = logging.getLogger(__name__)
 
+LEAST_SIDE_PX = 64
+
 
 @dataclass(frozen=True)
 class Drawn:
@@ -34,12 +36,32 @@ class Previewer:
     prepared: Prepared
     prompt: str
     first_prompt: str
+    level: int = 0
+    """How often it was made cheaper after a failure; see `lower`."""
 
     @classmethod
     def of(cls, prepared: Prepared) -> "Previewer":
         """Take the configuration's prompt, or else the first training prompt."""
         prompt = prepared.config.preview.prompt or prepared.inputs.order.samples(prepared.first_step + 1)[0].prompt
         return cls(prepared, prompt, prompt)
+
+    def lower(self) -> str:
+        """Draw smaller from now on, as this size failed; return what changes, for people."""
+        self.level += 1
+        width, height = self.size
+        return f"The next one is {width}x{height} px."
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels: the half after each failure."""
+        settings, size = self.prepared.config.preview, self.prepared.config.data.size
+        factor = vae_factor(self.prepared.base.vae)
+
+        def shrunk(side: int) -> int:
+            least = min(side, LEAST_SIDE_PX)
+            return max(least, (side >> self.level) // factor * factor)
+
+        return shrunk(settings.width or size), shrunk(settings.height or size)
 
     @torch.no_grad()
     def draw(self, path: Path, label: str) -> Drawn:
@@ -78,14 +100,13 @@ class Previewer:
         ]
 
     def _sampler(self) -> SamplerSettings:
-        settings, size = self.prepared.config.preview, self.prepared.config.data.size
+        settings = self.prepared.config.preview
         return SamplerSettings(
             settings.sampler,
             settings.steps,
             settings.cfg_scale,
             settings.seed,
-            settings.width or size,
-            settings.height or size,
+            *self.size,
         )
 
     def _latents(self, prompt: str, sampler: SamplerSettings) -> Tensor:

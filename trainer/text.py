@@ -1,6 +1,7 @@
 """Text from outside (file names, captions, metadata) made harmless for a terminal, and numbers for people."""
 
 import difflib
+import re
 import unicodedata
 from collections.abc import Iterable
 
@@ -45,6 +46,18 @@ def size_text(num_bytes: float) -> str:
             return f"{num_bytes:.0f} {unit}" if unit == "B" or num_bytes >= 100 else f"{num_bytes:.1f} {unit}"
         num_bytes /= 1024
     raise AssertionError
+
+
+def parse_size(text: str) -> int:
+    """Return the bytes of a size such as "4GiB", "4 GB", "512M" or "1000000"; all units count in 1024.
+
+    Raises:
+        ValueError: it is none.
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(?:([KMGT]?)i?B?)\s*", text, re.IGNORECASE)
+    if found is None or not float(found[1]):
+        raise ValueError("must be a size such as 4GiB or 512MiB")
+    return int(float(found[1]) * 1024 ** " KMGT".index(found[2].upper() or " "))
 
 
 def duration_text(seconds: float) -> str:

@@ -4,25 +4,42 @@ import logging
 import math
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from trainer.config import build_config
 from trainer.devices import read_gauges
+from trainer.divergence import check_weights, divergence
 from trainer.errors import AppError
-from trainer.hypernetwork import attach, load_optimizer, save, save_optimizer
-from trainer.hypernetwork.optimizer_files import optimizer_name, optimizer_path
+from trainer.faults import FaultKind, first_line, kind_of
+from trainer.hypernetwork import attach, save, save_optimizer
+from trainer.hypernetwork.optimizer_files import optimizer_path
 from trainer.memory.apply import arithmetic, make_optimizer
 from trainer.placement import device_text, empty_cache, peak_bytes
 from trainer.preparation import Prepared, learning_rate
 from trainer.preview import Previewer
 from trainer.records import LossTable, TensorBoard
-from trainer.resume_state import ResumeState, optimizer_tensors, read_state, restore_optimizer, write_state
+from trainer.recovery.changes import parse_changes, tree_of
+from trainer.recovery.losses import LossWatch
+from trainer.recovery.probe import Probe
+from trainer.recovery.states import mark_good
+from trainer.recovery.untouched import StepGuard
+from trainer.resume_state import (
+    ResumeState,
+    optimizer_tensors,
+    read_state,
+    restore_optimizer,
+    state_files,
+    write_state,
+)
+from trainer.resuming import check_fits, take_earlier_optimizer
 from trainer.rewind import rewound_state
 from trainer.run.control import Command, Commands
-from trainer.run.events import EventWriter
+from trainer.run.events import Emitter
 from trainer.run.folder import RunFolder
 from trainer.run.signals import StopRequest
 from trainer.schedule import Schedule
@@ -35,7 +52,21 @@ log = logging.getLogger(__name__)
 MAX_OVERFLOWS = 24
 """Halvings of the gradient scale from 65536 down to nothing."""
 POLL_S = 0.2
+LOSSES_KEPT = 100
+"""In a state, so that a resumed run knows what is usual."""
 GAUGE_EVERY_S = 10.0
+
+
+class SettingsWanted(Exception):
+    """The user wants other settings, with which the next worker goes on; the state is saved.
+
+    Args:
+        settings: By dotted name.
+    """
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        super().__init__(settings)
+        self.settings = settings
 
 
 @dataclass
@@ -44,7 +75,7 @@ class Training:
 
     prepared: Prepared
     folder: RunFolder
-    events: EventWriter
+    events: Emitter
     commands: Commands
     stop: StopRequest
     step: int = 0
@@ -57,6 +88,12 @@ class Training:
     gauge_time: float = 0.0
     seconds: float = 0.0
     """Time spent training, over all sittings."""
+    doing: str = "start"
+    """What is going on: step, optimizer, validation, preview or saving."""
+    due: bool = False
+    """Whether what belongs to the last step (validation, checkpoint, preview) is still to be done."""
+    kept_step: int | None = None
+    """Steps done in the newest state."""
 
     def __post_init__(self) -> None:
         """Make the optimizer, and put back the state of an earlier sitting."""
@@ -75,6 +112,8 @@ class Training:
         self.previewer = Previewer.of(self.prepared)
         with arithmetic(config.memory):
             self.watch = Watch(self.prepared, self.previewer, self.folder, self.events)
+        self.guard = StepGuard(self.optimizer)
+        self.sanity = LossWatch()
         self._restore()
         self.events.emit(
             "phase",
@@ -89,10 +128,13 @@ class Training:
     def run(self) -> bool:
         """Train to the end; return whether it was reached, or a stop was asked for."""
         with arithmetic(self.config.memory), attach(self.prepared.base.unet, [(self.net, 1.0)]):
+            self._probe()
             if self.step == self.prepared.first_step and not self.stop.requested:
                 self._validate()
                 self._preview()
                 self.keep_state()
+            if self.due:
+                self._occasions()
             while self.step < self.last_step:
                 self._obey()
                 if self.stop.requested:
@@ -113,13 +155,26 @@ class Training:
         """Steps after which the run ends."""
         return self.schedule.last_step
 
+    def _probe(self) -> None:
+        self.doing = "probe"
+        probe = Probe(self.prepared, self.optimizer, self.previewer)
+        if not self.stop.requested and probe.is_due(self.folder.project_root / "cache"):
+            probe.run()
+
+    @property
+    def rate(self) -> float:
+        """The learning rate of the next step."""
+        return self.schedule.at(self.step) * self.config.optimizer.rate_scale
+
     def _one_step(self) -> None:
+        self.doing = "step"
         started = time.perf_counter()
-        rate = self.schedule.at(self.step)
+        rate = self.rate
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         result, norm = self._update()
         self.step += 1
+        self.due = True
         self.net.step = self.step
         seconds = time.perf_counter() - started
         self.seconds += seconds
@@ -146,29 +201,40 @@ class Training:
             self.scaler.unscale_(self.optimizer)
             norm = clip_gradient(self.parameters, config.optimizer.clip, self.clip_limit.at(self.step))
             if math.isfinite(norm) and math.isfinite(result.loss):
-                self.scaler.step(self.optimizer)
-                self.scaler.update()
-                self.optimizer.zero_grad(set_to_none=True)
+                if self.sanity.explodes(result.loss):
+                    break
+                self._apply()
+                self.sanity.add(result.loss)
                 return result, norm
             self.optimizer.zero_grad(set_to_none=True)
             if not self.scaler.is_enabled():
                 break
             # Half precision overflowed: the same step again with a smaller scale.
             self.scaler.update(self.scaler.get_scale() / 2)
-        raise AppError(
-            "Training diverged", self._divergence(), "Go on from an earlier checkpoint with a lower learning rate."
-        )
+        self.optimizer.zero_grad(set_to_none=True)
+        raise divergence(self.prepared, self.step, self.rate, result, norm)
 
-    def _divergence(self) -> str:
-        order = self.prepared.inputs.order
-        names = list(dict.fromkeys(order.pictures[s.picture].path.name for s in order.samples(self.step + 1)))
-        shown = ", ".join(printable(name, 60) for name in names[:3]) + (
-            f" and {len(names) - 3} more" if names[3:] else ""
-        )
-        return (
-            f"The loss of step {self.step + 1} is not a finite number ({shown}, learning rate "
-            f"{self.schedule.at(self.step):g}). The step was not applied; what was saved before is good."
-        )
+    def _apply(self) -> None:
+        self.doing = "optimizer"
+        self.guard.begin()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.guard.end()
+
+    def rescue(self) -> bool:
+        """After memory ran out: save the state of this very step, if it is whole; return whether it is on disk."""
+        self.optimizer.zero_grad(set_to_none=True)
+        empty_cache(self.prepared.denoiser.device)
+        if not self.guard.undo():
+            return False
+        try:
+            if self.kept_step != self.step:
+                self.keep_state()
+        except Exception:  # whatever it is, the state before it is whole
+            log.exception("the state of step %s could not be saved", self.step)
+            return False
+        return True
 
     def _occasions(self) -> None:
         """Whatever is due after this step."""
@@ -183,14 +249,23 @@ class Training:
         if time.monotonic() - self.gauge_time >= GAUGE_EVERY_S:
             self.events.emit("gauge", **asdict(read_gauges([os.getpid()], self.folder.path)))
             self.gauge_time = time.monotonic()
+        self.due = False
         if ends or time.monotonic() - self.state_time >= config.save.state_every_s:
             self.keep_state()
 
     def _validate(self) -> None:
         if self.prepared.validator is None:
             return
-        if self.watch.validate(self.step):
-            self._keep_best()
+        self.doing = "validation"
+        try:
+            if self.watch.validate(self.step):
+                self._keep_best()
+        except Exception as error:  # whatever it is, a validation never ends a run
+            self._left_out("validation", error)
+            self.prepared.validator.measure_less()
+            return
+        finally:
+            empty_cache(self.prepared.denoiser.device)
         if self.watch.judge(self.step):
             self.stop.request()
 
@@ -219,25 +294,34 @@ class Training:
     def _preview(self) -> None:
         if not self.config.preview.every:
             return
+        self.doing = "preview"
         path = self.folder.images / f"{self.config.name}-{self.step}.png"
         started = time.perf_counter()
         try:
             drawn = self.previewer.draw(path, f"{self.config.name}-{self.step}")
         except Exception as error:  # whatever it is, a preview never ends a run
-            log.exception("preview failed")
-            reason = printable((str(error).splitlines() or [type(error).__name__])[0])
-            self.events.emit("warning", message=f"The preview of step {self.step} failed and was left out: {reason}")
+            self._left_out("preview", error, self.previewer.lower())
             return
         finally:
             empty_cache(self.prepared.denoiser.device)
         self.events.emit("preview", step=self.step, path=str(path), seconds=time.perf_counter() - started)
         self.watch.look_at(self.step, drawn)
 
+    def _left_out(self, what: str, error: Exception, next_time: str = "") -> None:
+        """Say that a preview or validation failed; other faults are passed on."""
+        log.exception("%s failed", what)
+        if kind_of(error) in (FaultKind.CUDA, FaultKind.DISK, FaultKind.NAN):
+            raise error
+        message = f"The {what} of step {self.step} failed and was left out: {first_line(error)}"
+        self.events.emit("warning", about=what, message=f"{message}{f' {next_time}' if next_time else ''}")
+
     def checkpoint_path(self, step: int | None = None) -> Path:
         """Return where the checkpoint of a step, the present one if left out, lies."""
         return self.folder.hypernetworks / f"{self.config.name}-{self.step if step is None else step}.pt"
 
     def _save_checkpoint(self) -> None:
+        self.doing = "saving"
+        check_weights(self.parameters, self.step)
         path = self.checkpoint_path()
         if self.best_only == self.step:
             self.best_only = None
@@ -247,7 +331,13 @@ class Training:
         self.events.emit("saved", step=self.step, path=str(path))
 
     def keep_state(self) -> None:
-        """Write the resume state."""
+        """Write the resume state.
+
+        Raises:
+            Diverged: the weights are not finite; the states before are kept.
+        """
+        self.doing = "saving"
+        check_weights(self.parameters, self.step)
         facts: dict[str, Any] = {
             "model": self.prepared.model_key,
             "scaler": self.scaler.state_dict(),
@@ -255,10 +345,17 @@ class Training:
             "best_only": self.best_only,
             "seconds": self.seconds,
             "validation_start": self.prepared.validator.start if self.prepared.validator else {},
+            "due": self.due,
+            "losses": self.sanity.history[-LOSSES_KEPT:],
+            "size": self.config.data.size,
         }
         state = ResumeState(self.step, self.net.state_dict(), optimizer_tensors(self.optimizer), facts)
+        before = next(iter(state_files(self.folder.state)), None)
         write_state(self.folder.state, state)
-        self.state_time = time.monotonic()
+        if before is not None and self.kept_step != self.step and self.sanity.calm and before.exists():
+            # The state before this one, as the steps since then have shown that it was sound.
+            mark_good(before)
+        self.state_time, self.kept_step = time.monotonic(), self.step
 
     def _restore(self) -> None:
         state, warnings = read_state(self.folder.state)
@@ -269,50 +366,28 @@ class Training:
             if warning:
                 self.events.emit("warning", message=warning)
         if state is None:
-            self._take_earlier_optimizer()
+            for message in take_earlier_optimizer(self.optimizer, self.net, self.config.network.start_from):
+                self.events.emit("warning", message=message)
             return
-        self._check_fits(state)
+        check_fits(state, self.prepared, self.folder)
         self.net.load_state_dict(state.weights)
         restore_optimizer(self.optimizer, state.optimizer)
         if state.facts["scaler"]:
             self.scaler.load_state_dict(state.facts["scaler"])
-        self.step = self.net.step = state.step
+        self.step = self.net.step = self.kept_step = state.step
         self.seconds = state.facts["seconds"]
         self.best_only = state.facts.get("best_only")
+        self.due = state.facts.get("due", False)
+        self.sanity = LossWatch(state.facts.get("losses", ()))
         for step, what, value in state.facts["changes"]:
             self._change(step, what, value)
+        if state.facts.get("size", self.config.data.size) != self.config.data.size:
+            # Losses of smaller pictures are others: a new beginning for whatever is compared.
+            self.sanity = LossWatch()
+            return
         if self.prepared.validator:
             start = state.facts["validation_start"]
             self.prepared.validator.start = {side: {int(t): v for t, v in by.items()} for side, by in start.items()}
-
-    def _check_fits(self, state: ResumeState) -> None:
-        if state.facts.get("model", self.prepared.model_key) != self.prepared.model_key:
-            raise AppError(
-                "Base model changed",
-                f"{printable(self.config.model.path)} is not the model that this run began with.",
-                "Put the old file back, or start a new run with --set network.start_from=CHECKPOINT.pt.",
-            )
-        present = {name: tensor.shape for name, tensor in self.net.state_dict().items()}
-        if present != {name: tensor.shape for name, tensor in state.weights.items()}:
-            raise AppError(
-                "State doesn't fit",
-                f"The network in {printable(self.folder.config_file)} is not the one of the saved state.",
-                "Undo the change under [network], or start a new run.",
-            )
-
-    def _take_earlier_optimizer(self) -> None:
-        """Go on with the moments of the network that the run starts from, where they were kept."""
-        if not self.config.network.start_from:
-            return
-        saved = load_optimizer(Path(self.config.network.start_from), self.net)
-        if saved.state is not None and saved.optimizer_name == optimizer_name(self.optimizer):
-            groups = self.optimizer.state_dict()["param_groups"]
-            self.optimizer.load_state_dict({**saved.state, "param_groups": groups})
-            if saved.reason:
-                self.events.emit("warning", message=saved.reason)
-            return
-        reason = saved.reason or f"it was made by {saved.optimizer_name}."
-        self.events.emit("warning", message=f"The optimizer starts cold, so the first steps may jump: {reason}")
 
     def _obey(self) -> None:
         paused = False
@@ -337,6 +412,8 @@ class Training:
             self._preview()
         elif command.name == "stop":
             self.stop.request()
+        elif command.name == "change_settings":
+            self._change_settings(command.fields["value"])
         elif command.name == "set_learning_rate":
             self._try_change("learning_rate", command.fields["value"])
         elif command.name == "set_preview_prompt":
@@ -351,6 +428,16 @@ class Training:
             return
         self.keep_state()
         self.events.emit("changed", step=self.step, what=what, value=value)
+
+    def _change_settings(self, text: str) -> None:
+        try:
+            settings = parse_changes(text.split())
+            build_config(self.config.model_dump(), tree_of(settings))
+        except AppError as error:
+            self.events.emit("warning", message=f"The settings stay as they were: {printable(error)}")
+            return
+        self.keep_state()
+        raise SettingsWanted(settings)
 
     def _change(self, step: int, what: str, value: str) -> None:
         if what == "learning_rate":

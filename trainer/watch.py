@@ -9,7 +9,7 @@ from trainer.likeness import Likeness, variety_of
 from trainer.placement import empty_cache
 from trainer.preparation import Prepared
 from trainer.preview import Drawn, Previewer
-from trainer.run.events import EventWriter, read_events
+from trainer.run.events import Emitter, read_events
 from trainer.run.folder import RunFolder
 from trainer.run.state import RunState, reduce, replay
 from trainer.text import printable
@@ -30,7 +30,7 @@ class Watch:
         events: Where what was measured is told.
     """
 
-    def __init__(self, prepared: Prepared, previewer: Previewer, folder: RunFolder, events: EventWriter) -> None:
+    def __init__(self, prepared: Prepared, previewer: Previewer, folder: RunFolder, events: Emitter) -> None:
         self._prepared, self._previewer, self._events = prepared, previewer, events
         self._settings = prepared.config.health
         self._meter = _meter(prepared) if prepared.validator and self._settings.every else None

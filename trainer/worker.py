@@ -1,123 +1,181 @@
-"""The worker: the process that carries out a run, whether or not anybody watches.
+"""The worker: the process that computes a run, as the child of its supervisor.
 
-Nothing heavy is imported before the run's `started` event, so that a viewer sees it at once.
+It sends every event, and at last what ended it, through a pipe. Nothing here decides what follows from a fault.
 """
 
-import hashlib
-import importlib.metadata
 import logging
 import os
+import sys
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trainer.config import RunConfig, read_config
-from trainer.errors import AppError
-from trainer.faults import explain
-from trainer.files import write_atomic
-from trainer.report import report_at_end
-from trainer.rewind import rewound_step
+from trainer.config import RunConfig
+from trainer.faults import FaultKind, explain
+from trainer.recovery.changes import effective_config
+from trainer.recovery.kernel import die_with_parent
+from trainer.recovery.pipe import FAULT, RESTART, EventPipe
+from trainer.recovery.states import first_step
 from trainer.run.control import Commands
-from trainer.run.events import EventWriter
 from trainer.run.folder import RunFolder
-from trainer.run.heartbeat import Heartbeat
-from trainer.run.lock import RunLock, process_identity
 from trainer.run.signals import StopRequest
 
 if TYPE_CHECKING:
+    import torch
+
     from trainer.preparation import Prepared
     from trainer.training import Training
 
 log = logging.getLogger(__name__)
-RESERVE_BYTES = 1 << 18
 PHASE_S = 0.5
 """Shortest time between two `phase` events of one phase."""
+FILES_BYTES = 16 << 20
+"""Room for what is written besides states and checkpoints."""
 
 
-def work(path: Path) -> int:
-    """Carry out the run of a folder, or go on with it; return the exit code.
+def work(path: Path, pipe: int, parent: int) -> int:
+    """Compute the run of a folder, or go on with it; return the exit code.
 
-    Whatever goes wrong becomes a `failed` event with what to do; the traceback goes to the log.
+    Args:
+        path: The run's folder.
+        pipe: File descriptor for the events.
+        parent: The supervisor's pid.
     """
+    stop = StopRequest()
+    stop.install_child()
+    die_with_parent(parent)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    folder, stop = RunFolder(path.resolve()), StopRequest()
-    stop.install()
+    sitting = Sitting(RunFolder(path), EventPipe(pipe), stop)
     try:
-        with RunLock(folder), EventWriter(folder.events_file) as events, Heartbeat(events):
-            try:
-                return _carry_out(folder, events, stop)
-            except Exception as error:  # whatever it is, a viewer must learn of it; nothing that was saved is lost
-                _reserve(folder).unlink(missing_ok=True)
-                log.exception("the run failed")
-                failure = explain(error, folder.path, folder.worker_log)
-                events.emit("failed", error=failure.title, message=failure.message, hint=failure.hint)
-    except AppError as error:
-        log.error("%s", error)
-    except OSError as error:
-        log.error("the run's folder cannot be written: %s", error)
-    return 1
-
-
-def _carry_out(folder: RunFolder, events: EventWriter, stop: StopRequest) -> int:
-    write_atomic(_reserve(folder), bytes(RESERVE_BYTES))
-    config = read_config(folder.config_file)
-    resumed_at = _step_of_state(folder)
-    if resumed_at is None:
-        resumed_at = rewound_step(folder)
-    events.emit(
-        "started",
-        **process_identity(),
-        config_hash=hashlib.sha256(folder.config_file.read_bytes()).hexdigest()[:16],
-        torch=importlib.metadata.version("torch"),
-        steps=config.training.steps,
-        resumed_at_step=resumed_at,
-    )
-    events.emit("phase", name="starting", done=0, total=0)
-    try:
-        training = _prepared_training(config, folder, events, stop, resumed_at)
-    except StoppedWhilePreparing:
-        events.emit("stopped", step=resumed_at or 0)
-        return 0
-    if not training.run():
-        events.emit("stopped", step=training.step)
-        report_at_end(folder)
-        return 0
-    best = training.watch.verdict.best_step
-    path = None if best is None else training.checkpoint_path(best)
-    events.emit(
-        "finished",
-        step=training.step,
-        seconds=training.seconds,
-        results=_publish(folder, training),
-        best_step=best,
-        best_checkpoint=str(path) if path is not None and path.exists() else None,
-    )
-    report_at_end(folder)
+        sitting.carry_out()
+    except BrokenPipeError:
+        log.error("the supervisor is gone")
+        return 1
+    except Exception as error:  # whatever it is, a viewer must learn of it; nothing that was saved is lost
+        log.exception("the worker ends")
+        sitting.tell(error)
+        return 1
     return 0
 
 
-def _prepared_training(
-    config: RunConfig, folder: RunFolder, events: EventWriter, stop: StopRequest, resumed_at: int | None
-) -> "Training":
-    import torch
-
-    from trainer.preparation import prepare
-    from trainer.training import Training
-
-    torch.set_num_threads(config.memory.threads or torch.get_num_threads())
-    prepared = prepare(config, folder.project_root, _phase_writer(events, stop), resumed_at)
-    for message in [*config.warnings(), *prepared.warnings]:
-        events.emit("warning", message=message)
-    if not list(folder.path.glob("settings-*.json")):
-        _write_settings(folder, prepared)
-    return Training(prepared, folder, events, Commands(folder, events), stop)
+class StoppedWhilePreparing(Exception):
+    """A stop was asked for before the first step."""
 
 
-def _reserve(folder: RunFolder) -> Path:
-    """Return a file that only takes up room: given back on a full disk, so that the failure can be written down."""
-    return folder.path / ".reserve"
+@dataclass
+class Sitting:
+    """What one worker does for a run."""
+
+    folder: RunFolder
+    events: EventPipe
+    stop: StopRequest
+    config: RunConfig | None = None
+    resumed_at: int | None = None
+    training: "Training | None" = None
+    phase: str = "starting"
+
+    def carry_out(self) -> None:
+        """Train to the end or to a stop, and say which."""
+        from trainer.training import SettingsWanted
+
+        self.config = effective_config(self.folder)
+        self.resumed_at = first_step(self.folder)
+        try:
+            with self._limit():
+                training = self.training = self._prepared_training()
+                reached = training.run()
+                self.phase = "publishing"
+                results = _publish(self.folder, training) if reached else []
+        except StoppedWhilePreparing:
+            self.events.emit("stopped", step=self.resumed_at or 0)
+            return
+        except SettingsWanted as wanted:
+            assert self.training is not None
+            self.events.emit(RESTART, step=self.training.step, settings=dict(wanted.settings))
+            return
+        if not reached:
+            self.events.emit("stopped", step=training.step)
+            return
+        best = training.watch.verdict.best_step
+        path = None if best is None else training.checkpoint_path(best)
+        self.events.emit(
+            "finished",
+            step=training.step,
+            seconds=training.seconds,
+            results=results,
+            best_step=best,
+            best_checkpoint=str(path) if path is not None and path.exists() else None,
+        )
+
+    def tell(self, error: Exception) -> None:
+        """Say what ended the sitting; after want of memory save the state of the very step first."""
+        from trainer.recovery.telling import fault_of, free_frames
+
+        training, config = self.training, self.config
+        during = training.doing if training and self.phase == "training" else self.phase
+        step = training.step if training else self.resumed_at or 0
+        device = training.prepared.denoiser.device if training else self._device()
+        needed = FILES_BYTES + (8 * sum(p.nbytes for p in training.parameters) if training else 0)
+        fault = config and fault_of(error, self.folder, config, during, step, device, needed)
+        if not fault:
+            failure = explain(error, self.folder.path, self.folder.worker_log)
+            self.events.emit("failed", error=failure.title, message=failure.message, hint=failure.hint)
+            return
+        free_frames(error)
+        saved = bool(training and fault.kind is FaultKind.MEMORY and training.rescue())
+        self.events.emit(FAULT, **{**fault.as_payload(), "saved": saved})
+
+    def _limit(self) -> AbstractContextManager[object]:
+        from trainer.placement import choose_device
+        from trainer.recovery.limit import limited
+
+        assert self.config is not None
+        return limited(self.config.memory, choose_device(self.config.memory))
+
+    def _device(self) -> "torch.device | None":
+        import torch
+
+        if not torch.cuda.is_initialized():
+            return None
+        return torch.device("cuda", torch.cuda.current_device())
+
+    def _prepared_training(self) -> "Training":
+        import torch
+
+        from trainer.preparation import prepare
+        from trainer.training import Training
+
+        config, folder, events = self.config, self.folder, self.events
+        assert config is not None
+        torch.set_num_threads(config.memory.threads or torch.get_num_threads())
+        prepared = prepare(config, folder.project_root, self._phase_writer(), self.resumed_at)
+        for message in [*config.warnings(), *prepared.warnings]:
+            events.emit("warning", message=message)
+        if not list(folder.path.glob("settings-*.json")):
+            _write_settings(folder, prepared)
+        self.phase = "resuming" if self.resumed_at is not None else "starting"
+        training = Training(prepared, folder, events, Commands(folder, events), self.stop)
+        self.phase = "training"
+        return training
+
+    def _phase_writer(self) -> Callable[[str, int, int], None]:
+        last_name, last_time = "", 0.0
+
+        def phase(name: str, done: int, total: int) -> None:
+            nonlocal last_name, last_time
+            self.phase = name
+            if self.stop.requested:
+                raise StoppedWhilePreparing
+            now = time.monotonic()
+            if name != last_name or done >= total or now - last_time >= PHASE_S:
+                self.events.emit("phase", name=name, done=done, total=total)
+                last_name, last_time = name, now
+
+        return phase
 
 
 def _publish(folder: RunFolder, training: "Training") -> list[str]:
@@ -128,34 +186,15 @@ def _publish(folder: RunFolder, training: "Training") -> list[str]:
     from trainer.hypernetwork import save
 
     final = folder.project_root / f"{training.config.name}.pt"
-    if final.exists():
-        os.replace(final, final.with_name(f"{training.config.name}-previous.pt"))
-    save(training.net, final, portable=True)
+    fresh = final.with_name(f".{training.config.name}-new.pt")
+    try:
+        save(training.net, fresh, portable=True)
+        if final.exists():
+            os.replace(final, final.with_name(f"{training.config.name}-previous.pt"))
+        os.replace(fresh, final)
+    finally:
+        fresh.unlink(missing_ok=True)
     return [str(final), str(training.checkpoint_path())]
-
-
-def _step_of_state(folder: RunFolder) -> int | None:
-    steps = [int(path.stem.removeprefix("state-")) for path in folder.state.glob("state-[0-9]*.safetensors")]
-    return max(steps, default=None)
-
-
-class StoppedWhilePreparing(Exception):
-    """A stop was asked for before the first step."""
-
-
-def _phase_writer(events: EventWriter, stop: StopRequest) -> Callable[[str, int, int], None]:
-    last_name, last_time = "", 0.0
-
-    def phase(name: str, done: int, total: int) -> None:
-        nonlocal last_name, last_time
-        if stop.requested:
-            raise StoppedWhilePreparing
-        now = time.monotonic()
-        if name != last_name or done >= total or now - last_time >= PHASE_S:
-            events.emit("phase", name=name, done=done, total=total)
-            last_name, last_time = name, now
-
-    return phase
 
 
 def _write_settings(folder: RunFolder, prepared: "Prepared") -> None:
@@ -171,3 +210,7 @@ def _write_settings(folder: RunFolder, prepared: "Prepared") -> None:
         initial_step=prepared.first_step,
         now=datetime.now(),
     )
+
+
+if __name__ == "__main__":
+    sys.exit(work(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])))

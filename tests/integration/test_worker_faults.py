@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.commands import hypernet
 from tests.support.disks import remount, small_disk
-from tests.support.projects import events, failure, make_run, photo_project, run_to_end, worker
+from tests.support.projects import events, failure, make_run, photo_project, run_to_end, wait_for_event, worker
 from trainer.hypernetwork import Hypernetwork, load, save
 from trainer.project import Project
 from trainer.run.lock import is_held
@@ -42,7 +42,8 @@ def test_a_hypernetwork_of_other_dimensions_is_refused_with_both_widths(project:
 
 
 def test_an_infinite_loss_is_not_applied_and_names_the_pictures(project: Project) -> None:
-    folder = make_run(project, {"optimizer": {"learning_rate": "1e30"}, "validation": {"every": 0}})
+    lowest = {"learning_rate": "1e32", "rate_scale": 0.02}
+    folder = make_run(project, {"optimizer": lowest, "validation": {"every": 0}, "preview": {"every": 0}})
     assert run_to_end(folder) == 1
     told = failure(folder)
     assert "diverged" in told
@@ -72,15 +73,20 @@ def test_a_second_worker_on_a_run_leaves_the_first_alone(project: Project) -> No
 def test_a_full_disk_is_told_and_with_room_the_run_goes_on_to_its_end(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", "30m") as disk:
         project = photo_project(disk)
-        filler = disk / "filler"
-        filler.write_bytes(bytes(30 << 20 >> 1))
-        folder = make_run(project, {"save": {"every": 1, "state_every_s": 0.0}})
-        assert run_to_end(folder) == 1
-        assert "o space left" in failure(folder)
-        assert glance(folder).status is Status.FAILED
+        (disk / "filler").write_bytes(bytes(30 << 20 >> 1))
+        folder = make_run(project, {"save": {"every": 1, "state_every_s": 0.0}, "preview": {"every": 0}})
+        process = worker(folder)
+        question = wait_for_event(folder, "question")
+        assert question["about"] == "disk"
+        assert str(disk) in question["text"]
+        assert question["details"]["needed_bytes"] > question["details"]["free_bytes"]
+        assert (question["choices"], question["default"]) == (["wait", "stop"], "wait")
+        assert glance(folder).status is Status.NEEDS_YOU
         for checkpoint in folder.hypernetworks.glob("*.pt"):
             load(checkpoint)
         assert not list(disk.rglob("*.tmp"))
+        assert process.poll() is None
         remount(disk, "size=200m")
-        assert run_to_end(folder) == 0
+        assert process.wait(240) == 0
+        assert [(event["choice"], event["by"]) for event in events(folder, "answered")] == [("wait", "policy")]
         assert [event["step"] for event in events(folder, "finished")] == [12]

@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,11 +53,13 @@ def make_run(project: Project, *over: dict[str, Any]) -> RunFolder:
     return folder
 
 
-def worker(folder: RunFolder, **popen: Any) -> subprocess.Popen[bytes]:
+def worker(
+    folder: RunFolder, module: str = "trainer", arguments: Sequence[str] = (), **popen: Any
+) -> subprocess.Popen[bytes]:
     """Start a real worker on a run."""
     with open(folder.worker_log, "ab") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "trainer", str(folder.path)],
+            [sys.executable, "-m", module, str(folder.path), *arguments],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -68,6 +72,19 @@ def worker(folder: RunFolder, **popen: Any) -> subprocess.Popen[bytes]:
 def run_to_end(folder: RunFolder, timeout_s: float = 240) -> int:
     """Run a worker until it ends, and return its exit code."""
     return worker(folder).wait(timeout_s)
+
+
+def wait_for_event(
+    folder: RunFolder, kind: str, wanted: Callable[[dict[str, Any]], bool] = lambda event: True, timeout_s: float = 240
+) -> dict[str, Any]:
+    """Wait for an event of a kind, and return the first that is wanted."""
+    end = time.monotonic() + timeout_s
+    while time.monotonic() < end:
+        found = next((event for event in events(folder, kind) if wanted(event)), None)
+        if found is not None:
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"no {kind}: {folder.worker_log.read_text()}")
 
 
 def events(folder: RunFolder, kind: str) -> list[dict[str, Any]]:

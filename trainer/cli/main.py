@@ -39,6 +39,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "stop": runs.stop,
     "save": runs.save,
     "preview": runs.preview,
+    "answer": runs.answer,
     "set": runs.set_,
     "rewind": rewind.rewind,
     "projects": projects.projects,

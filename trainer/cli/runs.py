@@ -1,4 +1,4 @@
-"""`hypernet runs | attach | status | pause | resume | stop | save | preview | set`: runs from any shell."""
+"""`hypernet runs | attach | status | pause | resume | stop | save | preview | answer | set`: runs from any shell."""
 
 import time
 from typing import TYPE_CHECKING, Annotated, Any
@@ -128,7 +128,13 @@ def pause(run: Run) -> None:
     _order(_find(run), "pause")
 
 
-def resume(run: Run) -> None:
+def resume(
+    run: Run,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Go on with another memory setting; repeatable."),
+    ] = None,
+) -> None:
     """Go on: wake a paused run, or start a new worker for one that stopped, failed or was killed."""
     from trainer.run.status import Status
 
@@ -140,10 +146,33 @@ def resume(run: Run) -> None:
             f"{printable(folder.title)} made all its steps.",
             "To train on, start a run with more steps and network.start_from set to its result.",
         )
-    if not verdict.can_resume:
-        _order(folder, "resume")
+    if verdict.can_resume:
+        _restart(folder, set_ or [])
         return
-    _restart(folder)
+    if set_:
+        _order(folder, "change_settings", value=_checked_changes(set_))
+    if not set_ or verdict is Status.PAUSED:
+        _order(folder, "resume")
+
+
+def answer(
+    run: Run,
+    choice: Annotated[str, typer.Argument(help="One of the question's choices; left out, the question is shown.")] = "",
+) -> None:
+    """Answer what a run asks, e.g. which rung to take after memory ran out."""
+    from trainer.run.report import question_lines
+
+    folder = _find(run)
+    question = _glance(folder).state.question
+    if question is None:
+        raise AppError("No question", f"{printable(folder.title)} asks nothing.", "")
+    if not choice:
+        _print_lines(question_lines(question))
+    elif choice not in question.choices:
+        choices = ", ".join(printable(each, 60) for each in question.choices)
+        raise AppError("No such choice", f"{printable(choice)} is none of {choices}.", "")
+    else:
+        _order(folder, "answer", question=question.id, choice=choice)
 
 
 def stop(
@@ -177,11 +206,17 @@ def set_(
     run: Run,
     learning_rate: Annotated[str, typer.Option(help="A rate, or steps such as 5e-5:100, 5e-6.")] = "",
     preview_prompt: Annotated[str, typer.Option(help="Prompt of the previews to come.")] = "",
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="A memory setting: saves, and goes on with it; repeatable."),
+    ] = None,
 ) -> None:
-    """Change the learning rate or the preview prompt of a live run."""
-    if not learning_rate and not preview_prompt:
-        raise typer.BadParameter("give --learning-rate or --preview-prompt")
+    """Change the learning rate, the preview prompt or memory settings of a live run."""
+    if not learning_rate and not preview_prompt and not set_:
+        raise typer.BadParameter("give --learning-rate, --preview-prompt or --set")
     folder = _find(run)
+    if set_:
+        _order(folder, "change_settings", value=_checked_changes(set_))
     if learning_rate:
         _order(folder, "set_learning_rate", value=learning_rate)
     if preview_prompt:
@@ -260,13 +295,28 @@ def _when(look: "Glance") -> str:
     return "the worker obeys after what it is doing now."
 
 
-def _restart(folder: "RunFolder") -> None:
+def _checked_changes(assignments: list[str]) -> str:
+    """Return settings that may change within a run as one text.
+
+    Raises:
+        AppError: one may not.
+    """
+    from trainer.recovery.changes import parse_changes
+
+    return " ".join(f"{name}={value}" for name, value in parse_changes(assignments).items())
+
+
+def _restart(folder: "RunFolder", assignments: list[str]) -> None:
     from trainer.run.describe import describe
     from trainer.run.launch import logout_warning, start_worker, wait_for_start
 
     warning = logout_warning()
     if warning:
         typer.echo(f"Warning: {warning}", err=True)
+    if assignments:
+        from trainer.recovery.changes import change_by_user
+
+        change_by_user(folder, assignments)
     start_worker(folder)
     event = wait_for_start(folder)
     typer.echo(f"{printable(folder.title)}: {describe(event)}")

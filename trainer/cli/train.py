@@ -13,6 +13,15 @@ Project = Annotated[str, typer.Argument(help="A project's name or folder.")]
 Set = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting for this run; repeatable.")
 ]
+VramLimit = Annotated[
+    str, typer.Option("--vram-limit", metavar="SIZE", help="Most memory the run may take, e.g. 4GiB.")
+]
+OnOom = Annotated[
+    str,
+    typer.Option(
+        "--on-oom", metavar="auto|ask|stop", help="When memory runs out, or after another fault: go on, ask, or stop."
+    ),
+]
 PresetName = Annotated[str, typer.Option("--preset", help="Settings to start from; see `hypernet presets`.")]
 
 
@@ -20,6 +29,8 @@ def train(
     project: Project,
     preset: PresetName = "",
     set_: Set = None,
+    vram_limit: VramLimit = "",
+    on_oom: OnOom = "",
     detach: Annotated[bool, typer.Option("--detach", help="Return as soon as the run has started.")] = False,
     stop_when: Annotated[
         str, typer.Option(metavar="overtrained|collapsed", help="End the run when the verdict says so.")
@@ -52,6 +63,7 @@ def plan(
     project: Project,
     preset: PresetName = "",
     set_: Set = None,
+    vram_limit: VramLimit = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Predict memory, time and disk of a run, without starting it."""
@@ -60,7 +72,8 @@ def plan(
     from trainer.project import open_project
 
     opened = open_project(project)
-    made = make_plan(opened, opened.settings(parse_assignments(set_ or []), preset=preset))
+    config = opened.settings(parse_assignments(set_ or []), _limits(vram_limit), preset=preset)
+    made = make_plan(opened, config)
     typer.echo(json.dumps(made.as_dict(), ensure_ascii=False) if as_json else made.as_text())
 
 
@@ -68,6 +81,8 @@ def demo(
     headless: Annotated[
         bool, typer.Option("--headless", help="Print lines instead of opening the wizard, as without a terminal.")
     ] = False,
+    vram_limit: VramLimit = "",
+    on_oom: OnOom = "",
 ) -> None:
     """Do the whole job on the embedded demo model: crop, caption, train, preview, save."""
     from trainer.cli.runs import follow_run
@@ -77,13 +92,19 @@ def demo(
     del headless  # it has kept the wizard closed: this function draws no screen
     started = time.monotonic()
     project = prepare_demo(typer.echo)
-    folder = start_run(project, project.settings())
+    folder = start_run(project, project.settings(_limits(vram_limit, on_oom)))
     typer.echo(f"Training in {printable(folder.path)}; it goes on if this terminal closes.")
     code = follow_run(folder)
     if code == 0:
         _say_results(project.root, project.name, folder.path)
         typer.echo(f"Elapsed {duration_text(time.monotonic() - started)}.")
     raise typer.Exit(code)
+
+
+def _limits(vram_limit: str = "", on_oom: str = "") -> dict[str, dict[str, str]]:
+    """Return the options that stand for a setting as settings."""
+    memory = {"memory": {"vram_limit": vram_limit}} if vram_limit else {}
+    return memory | ({"recovery": {"on_oom": on_oom}} if on_oom else {})
 
 
 def _say_results(root: Path, name: str, run: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from trainer.schedule import parse_rate_text
+from trainer.text import parse_size
 
 PORTABLE_ACTIVATIONS = ("linear", "relu", "leakyrelu", "elu", "swish", "tanh", "sigmoid", "softsign", "mish")
 """The activations that both A1111 and ComfyUI apply ("swish" is Hardswish in both)."""
@@ -148,6 +149,7 @@ class OptimizerSettings(Section):
     beta1: float = setting(0.9, "AdamW's first moment decay", ge=0, lt=1)
     beta2: float = setting(0.999, "AdamW's second moment decay", ge=0, lt=1)
     epsilon: float = setting(1e-8, "AdamW's epsilon", gt=0, le=1e-2)
+    rate_scale: float = setting(1.0, "Multiplies every learning rate; recovery lowers it", gt=0, le=1)
     clip: Literal["disabled", "value", "norm"] = setting("disabled", "Limit the gradient by element or by norm")
     clip_value: str = setting("0.1", "The limit, or steps such as 1:100, 0.1")
 
@@ -255,6 +257,7 @@ class MemorySettings(Section):
     smaller_pictures: bool = setting(
         False, "Let auto go down to 384 or 256 px where nothing else fits; pictures get coarser"
     )
+    vram_limit: str = setting("", "Most memory the run may take, e.g. 4GiB; on the CPU of tensors; empty for all")
     threads: int = setting(0, "CPU threads; 0 takes all cores", ge=0, le=1024)
 
     @field_validator("device")
@@ -276,6 +279,33 @@ class MemorySettings(Section):
             raise ValueError("optimizer_on_host frees nothing on mps, where the GPU's memory is the host's")
         return self
 
+    @field_validator("vram_limit")
+    @classmethod
+    def _known_size(cls, size: str) -> str:
+        if size:
+            parse_size(size)
+        return size
+
+    @property
+    def vram_limit_bytes(self) -> int | None:
+        """The limit in bytes; None without one."""
+        return parse_size(self.vram_limit) if self.vram_limit else None
+
+
+class RecoverySettings(Section):
+    """What happens when memory runs out or another fault ends a step."""
+
+    on_oom: Literal["auto", "ask", "stop"] = setting(
+        "auto", "After a fault: auto takes the best way on, ask asks first, stop saves and ends the run"
+    )
+    answer_s: float = setting(
+        60.0, "How long a question waits before the best way is taken; 0 waits for ever", unit="s", ge=0
+    )
+    hang_s: float = setting(600.0, "Least silence of a worker that is taken for a hang", unit="s", ge=1)
+    probe: Literal["auto", "always", "never"] = setting(
+        "auto", "Try the costliest step before training; auto: where memory is limited and it was not tried before"
+    )
+
 
 class RunConfig(Section):
     """Everything that decides what a run does: enough to repeat it."""
@@ -293,6 +323,7 @@ class RunConfig(Section):
     validation: ValidationSettings = ValidationSettings()
     health: HealthSettings = HealthSettings()
     memory: MemorySettings = MemorySettings()
+    recovery: RecoverySettings = RecoverySettings()
 
     @field_validator("name")
     @classmethod

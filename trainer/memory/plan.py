@@ -169,7 +169,8 @@ def make_plan(project: Project, config: RunConfig, limit_bytes: int | None = Non
     Args:
         project: Whose pictures and earlier runs count.
         config: The settings.
-        limit_bytes: Most that the run's tensors may take on the device, where that is less than what is free.
+        limit_bytes: Most that the run's tensors may take on the device, where that is less than what is free;
+            left out, `memory.vram_limit`.
 
     Raises:
         AppError: there is no base model, or none that can be trained on.
@@ -181,7 +182,7 @@ def make_plan(project: Project, config: RunConfig, limit_bytes: int | None = Non
             "Give one with --set model.path=FILE.",
         )
     gauges = read_gauges(disk=project.root)
-    target = choose_target(config.memory, gauges, limit_bytes)
+    target = choose_target(config.memory, gauges, limit_bytes or config.memory.vram_limit_bytes)
     num_pictures = _count_pictures(project.root / config.data.folder)
     warnings = [*config.warnings(), *filter(None, [few_pictures_warning(num_pictures) if num_pictures else ""])]
     if not num_pictures:

@@ -5,14 +5,14 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from trainer.errors import AppError
 from trainer.files import write_atomic
-from trainer.run.events import EventWriter
+from trainer.run.events import Emitter
 from trainer.run.folder import RunFolder
 from trainer.schedule import parse_rate_text
 from trainer.text import nearest, printable
@@ -49,6 +49,7 @@ COMMANDS: Mapping[str, Mapping[str, Callable[[Any], str]]] = {
     "set_learning_rate": {"value": _rate},
     "set_preview_prompt": {"value": _text},
     "draw": {"request": _object},
+    "change_settings": {"value": _text},
 }
 """The commands and what each must be told."""
 
@@ -116,23 +117,28 @@ def _checked(command: str, fields: Mapping[str, Any]) -> dict[str, str]:
 class Commands:
     """The worker's end: commands in the order they were given, each once."""
 
-    def __init__(self, folder: RunFolder, writer: EventWriter) -> None:
+    def __init__(self, folder: RunFolder, writer: Emitter) -> None:
         self._folder = folder
         self._writer = writer
 
-    def take(self) -> list[Command]:
+    def take(self, only: Collection[str] = COMMANDS) -> list[Command]:
         """Return the commands that arrived, acknowledge them and remove their files.
 
         A file that is no command is renamed to end in `.bad` and told as a warning.
+
+        Args:
+            only: Names of the commands to take; others stay for whoever comes later.
         """
-        found = (self._take(path) for path in _waiting(self._folder))
+        found = (self._take(path, only) for path in _waiting(self._folder))
         return [command for command in found if command is not None]
 
-    def _take(self, path: Path) -> Command | None:
+    def _take(self, path: Path, only: Collection[str]) -> Command | None:
         try:
             command = _read(path)
         except (ValueError, OSError) as error:
             self._put_aside(path, error)
+            return None
+        if command.name not in only:
             return None
         path.unlink()
         # A full disk must not keep a worker from obeying, least of all "stop".

@@ -107,6 +107,8 @@ def _warning(event: Event) -> str:
 
 
 def _recovering(event: Event) -> str:
+    if event.get("message"):
+        return f"recovering: {event['message']}"
     change = f": {event['from']} -> {event['to']}" if event.get("from") and event.get("to") else ""
     return f"recovering from {event['why']}{change}"
 

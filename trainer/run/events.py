@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 Event = dict[str, Any]
 VERSION = 1
@@ -26,6 +26,13 @@ TAIL_BYTES = 1 << 18
 """How much of a long log is looked at where its whole story isn't needed."""
 _read_json = json.JSONDecoder().raw_decode
 _log = logging.getLogger(__name__)
+
+
+class Emitter(Protocol):
+    """Whatever takes events: the log itself, or the way to it."""
+
+    def emit(self, kind: str, **payload: Any) -> Event:
+        """Take one event and return it."""
 
 
 class EventWriter:
@@ -64,7 +71,7 @@ class EventWriter:
         with self._guard:
             now = self._clock()
             event = {"v": VERSION, "seq": self._seq + 1, "t": round(now, 3), "kind": kind, **payload}
-            self._append(_encode(event))
+            self._append(encode_event(event))
             self._seq += 1
             self.last_t = now
         return event
@@ -220,7 +227,8 @@ def collector_off() -> Iterator[None]:
             gc.enable()
 
 
-def _encode(event: Event) -> bytes:
+def encode_event(event: Event) -> bytes:
+    """Return an event as a line of the log."""
     try:
         text = json.dumps(event, allow_nan=False, separators=(",", ":"), default=_plain)
     except ValueError:

@@ -235,7 +235,10 @@ def _resumed(run: Fields, event: Event) -> None:
 
 
 def _recovering(run: Fields, event: Event) -> None:
-    run["situation"] = Situation.RECOVERING
+    step = _whole(event, "step")
+    if step is not None:
+        _go_back(run, step)
+    run.update(situation=Situation.RECOVERING, question=None, stepping_s=0.0, steps_s=0.0)
     note(run, event)
 
 

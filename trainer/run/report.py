@@ -5,12 +5,13 @@ from typing import Any
 
 from trainer.run.describe import progress_text
 from trainer.run.events import read_kinds
+from trainer.run.facts import Question
 from trainer.run.follow import lost_text
 from trainer.run.launch import log_lines
 from trainer.run.lock import is_held, owner
 from trainer.run.state import replay
 from trainer.run.status import Glance, Status
-from trainer.text import duration_text, printable
+from trainer.text import duration_text, printable, size_text
 from trainer.verdict import Standing, Verdict, judge_training
 
 
@@ -90,6 +91,28 @@ def status_lines(look: Glance) -> list[str]:
         if series
     ]
     return [*lines, *_trouble(look), f"folder: {printable(folder.path)}"]
+
+
+_FITS = {"True": "fits", "False": "may not fit"}
+
+
+def question_lines(question: Question) -> list[str]:
+    """Return a question with its choices as lines; text from outside is made harmless."""
+    options = {str(each.get("id")): each for each in _options(question)}
+    lines = [printable(question.text, 2000)]
+    for choice in question.choices:
+        option = options.get(choice, {})
+        peak, fits = option.get("peak_bytes"), _FITS.get(str(option.get("fits")), "")
+        facts = [size_text(float(peak)) if isinstance(peak, int | float) else "", fits, str(option.get("price") or "")]
+        told = ", ".join(printable(fact, 60) for fact in facts if fact)
+        mark = "*" if choice == question.default else " "
+        lines.append(f"{mark} {printable(choice, 30):<18}{printable(option.get('title') or '', 60)} ({told})")
+    return [*lines, "* is taken when nobody answers."]
+
+
+def _options(question: Question) -> list[dict[str, Any]]:
+    found = question.event.get("options")
+    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
 
 
 def _trouble(look: Glance) -> list[str]:

@@ -28,6 +28,12 @@ class StopRequest:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._handle)
 
+    def install_child(self) -> None:
+        """Leave the usual signals to the supervisor, which passes a wish to stop on as SIGUSR1."""
+        for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
+        signal.signal(signal.SIGUSR1, lambda number, frame: self.request())
+
     def wait(self, seconds: float) -> bool:
         """Sleep, e.g. while paused, and wake up early for a signal.
 

@@ -1,0 +1,65 @@
+"""Whether an optimizer step that failed halfway has changed anything."""
+
+import torch
+from torch import Tensor
+
+COUNTER = "step"
+"""AdamW's own count of steps, raised before anything is computed."""
+
+
+class StepGuard:
+    """Tells after the failure of a step whether weights and moments are as they were before it.
+
+    A fused step is one operation that is done or not. Any other counts as half done when torch has counted a change
+    in place of some tensor (`Tensor._version`), so that nothing need be copied.
+
+    Args:
+        optimizer: The optimizer, with its weights.
+    """
+
+    def __init__(self, optimizer: torch.optim.Optimizer) -> None:
+        self._optimizer = optimizer
+        self._versions: dict[int, int] | None = None
+        self._done = False
+        optimizer.register_step_post_hook(self._note_end)
+
+    def begin(self) -> None:
+        """Remember how everything is."""
+        self._done = False
+        self._versions = {id(tensor): tensor._version for _, _, tensor in self._tensors()}
+
+    def end(self) -> None:
+        """Take note that the step was done and all that belongs to it."""
+        self._versions = None
+
+    def undo(self) -> bool:
+        """After a failure: put the counters back; return whether all is as before the step."""
+        before, self._versions = self._versions, None
+        if before is None:
+            return True
+        if self._done:
+            return False
+        whole = True
+        for parameter, name, tensor in self._tensors():
+            if id(tensor) not in before:
+                # Made by this very step, and zero as long as it did nothing.
+                whole = whole and (name == COUNTER or not bool(tensor.any()))
+                self._optimizer.state.pop(parameter, None)
+            elif tensor._version != before[id(tensor)]:
+                if name == COUNTER:
+                    tensor.sub_(1)
+                else:
+                    whole = False
+        return whole
+
+    def _note_end(self, *_: object) -> None:
+        self._done = True
+
+    def _tensors(self) -> list[tuple[Tensor, str, Tensor]]:
+        found: list[tuple[Tensor, str, Tensor]] = []
+        for group in self._optimizer.param_groups:
+            for parameter in group["params"]:
+                found.append((parameter, "", parameter))
+                state = self._optimizer.state.get(parameter, {})
+                found += [(parameter, name, value) for name, value in state.items() if isinstance(value, Tensor)]
+        return found
