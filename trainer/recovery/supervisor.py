@@ -23,7 +23,6 @@ from trainer.recovery.pipe import FAULT, RESTART
 from trainer.recovery.question import Answer, Desk
 from trainer.recovery.states import first_step, roll_back
 from trainer.recovery.watchdog import Watchdog
-from trainer.report import report_at_end
 from trainer.run.events import Event
 from trainer.run.folder import RunFolder
 from trainer.run.heartbeat import Heartbeat
@@ -118,6 +117,9 @@ class Supervisor:
     def _report(self) -> None:
         """Write the run's report after its last event, unless it failed."""
         if self._ending is not None and self._ending["kind"] != "failed":
+            # Loaded here, as it brings the imaging library.
+            from trainer.report import report_at_end
+
             report_at_end(self._folder)
 
     def _tell_start(self) -> None:
