@@ -22,9 +22,11 @@ LEARNED = 0.02
 LEAST_NOISE = 0.002
 """The noise is never taken to be smaller."""
 NOISES = 3.0
-"""A change counts from so many times the noise on."""
+"""A difference counts from so many times the noise on."""
 RISEN = 0.03
-"""And from this share of the loss on."""
+"""Losses that differ by a smaller share count as equally good."""
+AS_GOOD = 0.02
+"""A step within this share of the lowest loss is as good as the best, with less training."""
 PATIENCE = 3
 """Validations in a row that must tell of overtraining."""
 COLLAPSED_SHARE = 1.15
@@ -101,10 +103,6 @@ class Curve:
         """The newest one."""
         return self.points[-1]
 
-    def margin(self, level: float) -> float:
-        """Return the rise above `level` that means something."""
-        return max(NOISES * self.noise, RISEN * level)
-
 
 def judge_training(state: RunState) -> Verdict:
     """Return the verdict on a run as far as it went."""
@@ -147,12 +145,20 @@ def noise_of(values: Sequence[float]) -> float:
 
 
 def best_of(curve: Curve, collapsed: int | None) -> Point | None:
-    """Return the validation with the lowest loss before any collapse; None where none has learned anything."""
-    usable = [p for p in curve.points if p.step < (math.inf if collapsed is None else collapsed) and not _is_wild(p)]
-    best = min(usable, key=lambda point: point.judged, default=None)
-    if best is None or best.step == curve.points[0].step or not _has_learned(best):
-        return None
-    return best
+    """Return the first validation that is as good as the best one; None where none has learned anything.
+
+    As good is within `AS_GOOD` of the lowest loss before any collapse: what does the same with less training copies
+    less of the pictures. As the lowest loss only falls, the answer only moves on while a run goes on.
+    """
+    usable = _usable(curve, collapsed)
+    lowest = min((point.judged for point in usable), default=math.inf)
+    best = next((point for point in usable if point.judged <= (1 + AS_GOOD) * lowest), None)
+    return best if best is not None and _has_learned(best) else None
+
+
+def _usable(curve: Curve, collapsed: int | None) -> list[Point]:
+    end = math.inf if collapsed is None else collapsed
+    return [p for p in curve.points[1:] if p.step < end and math.isfinite(p.judged) and not _is_wild(p)]
 
 
 def collapsed_since(curve: Curve) -> int | None:
@@ -194,29 +200,48 @@ def _standing(curve: Curve, best: Point | None, collapsed: int | None) -> tuple[
         return Standing.COLLAPSED, collapsed
     if best is None:
         return Standing.NOTHING_YET, None
-    worse = overtrained_since(curve, best)
+    worse = overtrained_since(curve)
     if worse is not None:
         return Standing.OVERTRAINING, worse
     flat = flat_since(curve)
     return (Standing.LEARNING, None) if flat is None else (Standing.PLATEAU, flat)
 
 
-def overtrained_since(curve: Curve, best: Point) -> int | None:
-    """Return the step from which on the judged loss stays above its best while the training loss doesn't rise.
+def overtrained_since(curve: Curve) -> int | None:
+    """Return the step from which on more training does harm; None where it doesn't.
 
-    Each value is the median of three neighbours, so that a single low one neither makes the best nor breaks the rise.
+    A network that has grown out of proportion ruins pictures whatever the loss says.
+    """
+    return min((step for step in (risen_since(curve), wild_since(curve)) if step is not None), default=None)
+
+
+def risen_since(curve: Curve) -> int | None:
+    """Return the step from which on the judged loss lies above its lowest while the training loss doesn't rise.
+
+    Each value is the median of three neighbours, so that a single low one neither makes the best nor breaks the rise;
+    the rise counts when the mean since then is out of reach of the noise.
     """
     values = _smooth([point.judged for point in curve.points])
-    lowest = min(value for point, value in zip(curve.points, values, strict=True) if point.step <= best.step)
-    limit = lowest + curve.margin(lowest)
-    first = len(values)
-    while first > 0 and curve.points[first - 1].step > best.step and values[first - 1] > limit:
-        first -= 1
-    worse = curve.points[first:]
-    if len(worse) < PATIENCE:
+    lowest = min(range(len(values)), key=values.__getitem__)
+    late = [place for place in range(lowest + 1, len(values)) if values[place] > (1 + RISEN) * values[lowest]]
+    if not late:
         return None
-    late = statistics.median(point.training for point in worse[-PATIENCE:])
-    return worse[0].step if late <= best.training + curve.margin(best.training) else None
+    since, low = curve.points[late[0] :], curve.points[lowest]
+    mean = statistics.mean(point.judged for point in since)
+    rise = max(RISEN * values[lowest], NOISES * curve.noise / math.sqrt(len(since)))
+    if len(since) < PATIENCE or mean <= values[lowest] + rise or values[-1] <= (1 + RISEN / 2) * values[lowest]:
+        return None
+    trained = statistics.median(point.training for point in since[-PATIENCE:])
+    return since[0].step if trained <= (1 + RISEN) * low.training else None
+
+
+def wild_since(curve: Curve) -> int | None:
+    """Return the step from which on the network has been too strong, at the last validations in a row."""
+    measured = [point for point in curve.points if point.strength is not None]
+    first = len(measured)
+    while first > 0 and _is_wild(measured[first - 1]):
+        first -= 1
+    return measured[first].step if len(measured) - first >= PATIENCE else None
 
 
 def _smooth(values: Sequence[float]) -> list[float]:
@@ -254,13 +279,16 @@ def _evidence(standing: Standing, curve: Curve, best: Point | None, state: RunSt
     now = f"Loss on {side}: {_share(last.judged)} of what it was before training"
     trained = f", on training pictures {_share(last.training)}" if side != _TRAINING else ""
     told = [f"{now}{trained}."]
-    if best is not None and best.step != last.step:
-        told.append(f"It was lowest at step {best.step:,}: {_share(best.judged)}.")
-    if standing is Standing.OVERTRAINING and best is not None:
+    low = min(curve.points, key=lambda point: point.judged)
+    if low.step != last.step and best is not None:
+        told.append(f"It was lowest at step {low.step:,}: {_share(low.judged)}.")
+    if standing is Standing.OVERTRAINING and last.judged > low.judged:
         told.append(
-            f"Since then it rose by {_share(last.judged / best.judged - 1)}, while the training loss went from "
-            f"{_share(best.training)} to {_share(last.training)}: what is learned now doesn't carry over."
+            f"Since then it rose by {_share(last.judged / low.judged - 1)}, while the training loss went from "
+            f"{_share(low.training)} to {_share(last.training)}: what is learned now doesn't carry over."
         )
+    if best is not None and best.step < low.step and best.judged <= (1 + AS_GOOD) * low.judged:
+        told.append(f"Step {best.step:,} was as good with less training: {_share(best.judged)}.")
     if standing is Standing.COLLAPSED:
         told.append(_collapse_evidence(curve))
     if side != _HELD_OUT:
@@ -282,7 +310,7 @@ def _health_evidence(state: RunState, best: Point | None) -> list[str]:
     told = []
     strong = next((h.strongest for h in reversed(state.healths) if h.strongest is not None), None)
     if strong is not None and strong > HARMFUL_STRENGTH:
-        told.append(f"Some contexts are changed {strong:.0f} times more than they are large.")
+        told.append(f"Some contexts are changed by {strong:.0f} times their own size, which ruins pictures.")
     for name, word in (("contrast", "contrast"), ("saturation", "saturation"), ("detail", "detail")):
         told += _look_evidence(state.healths, name, word, best)
     alike = next((h for h in reversed(state.healths) if h.similarity is not None), None)
