@@ -21,7 +21,7 @@ from trainer.run.folder import RunFolder
 from trainer.text import printable
 from tui.glyphs import GlyphFilter, ascii_only, console_font
 from tui.keys import KEYS, Key, bindings, key_name, read_keymap
-from tui.messages import JourneyWanted, LogWanted, QuestionOpen, RunChosen, StepsLeft, StepWanted
+from tui.messages import JourneyWanted, LogWanted, QuestionOpen, ResultsWanted, RunChosen, StepsLeft, StepWanted
 from tui.screens.base import WizardScreen
 from tui.screens.home import HomeScreen
 from tui.widgets.dialogs import Trouble
@@ -109,11 +109,26 @@ class WizardApp(App[None], inherit_bindings=False):
     @on(RunChosen)
     def show_run(self, message: RunChosen) -> None:
         """Show a run."""
+        from trainer.run.status import Status, read_status
+        from tui.screens.results import ResultsScreen
         from tui.screens.train import TrainScreen
 
         self._seen = message.folder
         self.end_journey()
+        while isinstance(self.screen, ResultsScreen | TrainScreen):
+            self.pop_screen()
+        if read_status(message.folder) is Status.FINISHED:
+            self.push_screen(ResultsScreen(message.folder, plain=self.is_plain))
+            return
         self.push_screen(TrainScreen(message.folder, plain=self.is_plain))
+
+    @on(ResultsWanted)
+    def show_results(self, message: ResultsWanted) -> None:
+        """Show what came of a run."""
+        from tui.screens.results import ResultsScreen
+
+        self.end_journey()
+        self.push_screen(ResultsScreen(message.folder, plain=self.is_plain))
 
     @property
     def is_plain(self) -> bool:

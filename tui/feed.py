@@ -149,6 +149,11 @@ class RunFeed:
                 current[event["what"]] = str(event.get("value", ""))
         return current
 
+    def number(self, section: str, name: str, default: int) -> int:
+        """Return a whole number that the run was started with."""
+        value = self._setting(section, name)
+        return value if isinstance(value, int) else default
+
     def _setting(self, section: str, name: str) -> Any:
         part = (self._settings or {}).get(section)
         return part.get(name) if isinstance(part, dict) else None

@@ -29,6 +29,13 @@ class RunChosen(Message):
 
 
 @dataclass
+class ResultsWanted(Message):
+    """The user wants to see what came of a run."""
+
+    folder: RunFolder
+
+
+@dataclass
 class LogWanted(Message):
     """The user wants to read the whole log of a run."""
 

@@ -20,7 +20,10 @@ from trainer.demo.judge import edge_energy, fidelity, out_of_range
 from trainer.demo.sampling import load_demo_model
 from trainer.hypernetwork import attach, load
 from trainer.project import open_project
+from trainer.run.events import read_events
 from trainer.run.folder import RunFolder, find_runs
+from trainer.run.state import replay
+from trainer.verdict import Standing, Verdict, judge_training
 
 SCENES = single_scenes(48, seed=3)
 
@@ -69,6 +72,10 @@ def figures(images: torch.Tensor) -> Figures:
     return Figures(edge_energy(images), seen["colour"], seen["shape"], out_of_range(images))
 
 
+def verdict_on(run: RunFolder) -> Verdict:
+    return judge_training(replay(read_events(run.events_file)))
+
+
 def held_out(run: RunFolder) -> float:
     return float(events(run, "validated")[-1]["held_out"])
 
@@ -99,6 +106,13 @@ def test_the_style_is_learned_and_the_prompt_still_obeyed(demo: tuple[Path, str]
     assert carries_the_style(base, trained, held_out(the_run(root))), (base, trained, held_out(the_run(root)))
 
 
+def test_the_verdict_on_the_demo_is_good_and_its_best_step_late(demo: tuple[Path, str]) -> None:
+    said = verdict_on(the_run(demo[0]))
+    assert said.standing in (Standing.LEARNING, Standing.PLATEAU)
+    assert said.best_step is not None
+    assert said.best_step >= 250
+
+
 def test_strength_zero_is_the_base_model(demo: tuple[Path, str]) -> None:
     assert torch.equal(pictures(demo[0] / "demo" / "demo.pt", 0.0), pictures(None))
 
@@ -122,5 +136,7 @@ def test_twenty_times_the_rate_fails_the_same_judgement(
     assert run_to_end(wrecked) == 0
     ruined = figures(pictures(wrecked.hypernetworks / "demo-120.pt"))
     assert not carries_the_style(base, ruined, held_out(wrecked)), (base, ruined, held_out(wrecked))
+    said = verdict_on(wrecked)
+    assert (said.standing, said.since_step, said.best_step) == (Standing.COLLAPSED, 50, None)
     assert ruined.shape < 0.5
     assert ruined.out_of_range > 2 * base.out_of_range

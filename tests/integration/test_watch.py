@@ -75,14 +75,28 @@ def test_too_few_pictures_are_measured_mirrored_instead(looked_at: RunFolder) ->
 
 
 def test_the_best_step_has_a_checkpoint_and_what_it_replaced_is_gone(project: Project) -> None:
-    folder = make_run(project, DROPPING, {"validation": {"every": 1}, "save": {"every": 6}, "preview": {"every": 0}})
+    learning = {"optimizer": {"learning_rate": "8e-3"}, "validation": {"every": 1}, "save": {"every": 6}}
+    folder = make_run(project, DROPPING, learning, {"preview": {"every": 0}})
     assert run_to_end(folder) == 0, folder.worker_log.read_text()
     finished = events(folder, "finished")[-1]
     there = {int(path.stem.rpartition("-")[2]) for path in folder.hypernetworks.glob("*.pt")}
     bests = [event["step"] for event in events(folder, "validated") if event["best"]]
     assert len(bests) > 1
     assert finished["best_step"] == bests[-1]
-    assert there == {6, 8, bests[-1]}
+    assert there == {6, 8, bests[-1]}, "checkpoints that were there for being the best alone gave way"
     assert Path(finished["best_checkpoint"]).is_file()
     told = replay(read_events(folder.events_file))
     assert {made.step for made in told.saved} == there
+
+
+def test_a_collapse_ends_the_run_only_where_that_was_asked_for(project: Project) -> None:
+    wrecking = {"optimizer": {"learning_rate": "3"}, "validation": {"every": 1}, "preview": {"every": 0}}
+    folder = make_run(project, DROPPING, wrecking, {"validation": {"stop_when": "overtrained"}})
+    assert run_to_end(folder) == 0, folder.worker_log.read_text()
+    stopped = events(folder, "stopped")
+    assert stopped, "overtrained stops for a collapse too"
+    assert stopped[-1]["step"] < 8
+    said = events(folder, "verdict")
+    assert [event["standing"] for event in said] == ["collapsed"]
+    assert said[0]["best_step"] is None
+    assert folder.hypernetworks.joinpath(f"photos-{stopped[-1]['step']}.pt").exists()

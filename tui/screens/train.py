@@ -12,7 +12,7 @@ from tui import jobs
 from tui.feed import Read, RunFeed, RunView
 from tui.gauges import gauge_lines, gpu_of
 from tui.keys import bindings
-from tui.messages import CommandSent, LogWanted, QuestionOpen, Renewed
+from tui.messages import CommandSent, LogWanted, QuestionOpen, Renewed, ResultsWanted
 from tui.screens.base import WizardScreen
 from tui.screens.train_edit import edit_fields
 from tui.train_text import figures_text, head_text, notice_text, tail_lines
@@ -26,7 +26,8 @@ from tui.words import status_word
 REDRAW_S = 1.0
 _LIVE_KEYS = ("train.pause", "train.save", "train.preview", "train.edit", "train.stop", "app.leave")
 _ASKING_KEYS = ("train.answer", "train.log", "train.stop", "train.back", "app.help", "app.leave")
-_ENDED_KEYS = ("train.resume", "train.log", "train.back", "app.help", "app.leave")
+_FINISHED_KEYS = ("train.results", "train.log", "train.back", "app.help", "app.leave")
+_ENDED_KEYS = ("train.resume", "train.results", "train.log", "train.back", "app.help", "app.leave")
 
 
 class TrainScreen(WizardScreen):
@@ -45,7 +46,7 @@ class TrainScreen(WizardScreen):
     )
     BINDINGS = bindings(
         "train.pause", "train.save", "train.preview", "train.edit", "train.stop", "train.resume", "train.answer",
-        "train.log", "train.earlier", "train.later", "train.freeze", "train.back",
+        "train.log", "train.results", "train.earlier", "train.later", "train.freeze", "train.back",
     )  # fmt: skip
 
     def __init__(self, folder: RunFolder, read_gauges: Read | None = None, *, plain: bool = False) -> None:
@@ -146,6 +147,8 @@ class TrainScreen(WizardScreen):
         """Return other keys for a run that has ended."""
         if self._view.status is Status.NEEDS_YOU:
             return _ASKING_KEYS
+        if self._view.status is Status.FINISHED:
+            return _FINISHED_KEYS
         return _LIVE_KEYS if self._view.status.is_live or not self._view.is_whole else _ENDED_KEYS
 
     def name_of(self, id_: str) -> str:
@@ -239,6 +242,10 @@ class TrainScreen(WizardScreen):
     def action_log(self) -> None:
         """Show the whole log."""
         self.post_message(LogWanted(self.feed))
+
+    def action_results(self) -> None:
+        """Show what came of the run."""
+        self.post_message(ResultsWanted(self.feed.folder))
 
     def action_earlier(self) -> None:
         """Show the preview before."""

@@ -79,6 +79,30 @@ class Trouble(ModalScreen[None]):
         self.dismiss()
 
 
+class Told(ModalScreen[None]):
+    """What was done."""
+
+    BINDINGS = bindings("dialog.close")
+
+    def __init__(self, title: str, text: str) -> None:
+        super().__init__()
+        self._title, self._text = title, text
+
+    def compose(self) -> ComposeResult:
+        """Show title and text."""
+        with VerticalScroll(classes="dialog") as box:
+            box.can_focus = False
+            yield Static(Content(self._title), classes="title")
+            yield Static(Content(self._text))
+            with Horizontal(classes="buttons"):
+                yield Button("Enter  Close", id="close")
+
+    @on(Button.Pressed)
+    def action_close(self) -> None:
+        """Close."""
+        self.dismiss()
+
+
 @dataclass(frozen=True)
 class Field:
     """One line that can be edited."""
@@ -92,12 +116,19 @@ class Field:
 
 
 class Edit(ModalScreen[dict[str, str]]):
-    """A few fields; closes with those that were changed, by id."""
+    """A few fields; closes with those that were changed, by id.
+
+    Args:
+        title: What it is about.
+        fields: The fields.
+        keeps_all: Close with all fields when accepted, and with None when cancelled.
+    """
 
     BINDINGS = bindings("dialog.cancel")
 
-    def __init__(self, title: str, fields: Sequence[Field]) -> None:
+    def __init__(self, title: str, fields: Sequence[Field], *, keeps_all: bool = False) -> None:
         super().__init__()
+        self._keeps_all = keeps_all
         self._title, self._fields = title, {field.id: field for field in fields}
 
     def compose(self) -> ComposeResult:
@@ -130,11 +161,14 @@ class Edit(ModalScreen[dict[str, str]]):
         if wrong:
             wrong[0].focus()
             return
-        self.dismiss({i.id: i.value for i in inputs if i.id is not None and i.value != self._fields[i.id].value})
+        values = {i.id: i.value for i in inputs if i.id is not None}
+        self.dismiss(
+            {id_: value for id_, value in values.items() if self._keeps_all or value != self._fields[id_].value}
+        )
 
     def action_cancel(self) -> None:
         """Close without changes."""
-        self.dismiss({})
+        self.dismiss(None if self._keeps_all else {})
 
     def _check(self, input_: Input) -> bool:
         field = self._fields[str(input_.id)]

@@ -1,0 +1,191 @@
+"""Results: the best step is chosen at first, compared, and carried away, by keys alone."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.verdict_runs import recorded
+from tests.tui.stories import Story, make_project
+from tests.tui.walk import SMALL, Walker, walk
+from trainer.config import RunConfig, config_toml
+from trainer.hypernetwork.structure import Structure
+from trainer.run.folder import RunFolder, find_runs
+
+WIDE = (160, 48)
+
+
+def finished_run(projects: Path, scenario: str = "too-many-steps") -> RunFolder:
+    """A finished run with a recorded training's validations, and a preview and a checkpoint every 40 steps."""
+    story = Story(make_project(projects, "gollum", sources=1, crops=1, captions=1).root, total=1000)
+    story.folder.config_file.write_text(config_toml(RunConfig(name="gollum")))
+    for event in recorded(scenario):
+        if event["kind"] != "validated":
+            continue
+        story.train(event["step"] - story.step)
+        story.tell("validated", **{k: v for k, v in event.items() if k not in ("v", "seq", "t", "kind")})
+        if event["step"] % 40 == 0:
+            story.preview()
+        if event["step"] % 40 == 0 and event["step"]:
+            path = story.folder.hypernetworks / f"gollum-{event['step']}.pt"
+            path.write_bytes(b"weights")
+            story.save()
+    story.tell("finished", step=story.step, seconds=420.0, results=[])
+    return story.folder
+
+
+async def write(walker: Walker, text: str) -> None:
+    names = {"/": "slash", "-": "minus", "_": "underscore", ".": "full_stop"}
+    await walker.press(*(names.get(character, character) for character in text))
+
+
+async def open_results(walker: Walker) -> str:
+    await walker.sees("gollum")
+    await walker.press("enter")
+    return await walker.sees("Overtraining since step", "★", "<hypernet:gollum:1>")
+
+
+@pytest.mark.parametrize("size", [SMALL, WIDE])
+@pytest.mark.parametrize("colours", [True, False])
+def test_enter_on_a_finished_run_shows_verdict_timeline_and_best_step(
+    projects: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], colours: bool
+) -> None:
+    finished_run(projects)
+    if not colours:
+        monkeypatch.setenv("NO_COLOR", "1")
+
+    async def body(walker: Walker) -> None:
+        frame = await open_results(walker)
+        assert "finished: 1,000 steps" in frame
+        assert "▸ 200 ★" in frame
+        assert "Use step 200" in frame
+        assert "scp " in frame
+        assert "gollum-200.pt" in frame
+        assert "c compare" in walker.rows()[-1]
+        assert "Esc back" in walker.rows()[-1]
+
+    walk(body, size)
+
+
+def test_steps_are_walked_and_two_are_compared_side_by_side(projects: Path) -> None:
+    finished_run(projects)
+
+    async def body(walker: Walker) -> None:
+        await open_results(walker)
+        await walker.press("c")
+        await walker.press("right", "right")
+        frame = await walker.sees("▸ 280", "gollum-280.pt", "checkpoint gollum-200.pt")
+        both = next(row for row in frame.splitlines() if "step 280" in row)
+        assert "step 200 ★" in both, "side by side"
+        await walker.press("c")
+        await walker.misses("checkpoint gollum-200.pt")
+        await walker.press("b")
+        await walker.sees("▸ 200 ★")
+        await walker.press("minus", "minus")
+        await walker.sees("<hypernet:gollum:0.8>")
+        await walker.press("plus")
+        await walker.sees("<hypernet:gollum:0.9>")
+
+    walk(body)
+
+
+def test_keys_that_cannot_act_say_why(projects: Path) -> None:
+    finished_run(projects)
+
+    async def body(walker: Walker) -> None:
+        await open_results(walker)
+        await walker.press(*["left"] * 5)
+        await walker.sees("▸ 0")
+        await walker.press("left")
+        await walker.sees("first step there is something of")
+        await walker.press("i")
+        await walker.sees("no checkpoint; move to one")
+
+    walk(body)
+
+
+def test_the_tag_and_the_scp_line_are_copied(projects: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = finished_run(projects)
+    monkeypatch.setenv("SSH_CONNECTION", "10.0.0.9 5000 10.0.0.7 2222")
+
+    async def body(walker: Walker) -> None:
+        await open_results(walker)
+        await walker.press("y")
+        await walker.until(lambda: walker.app.clipboard == "<hypernet:gollum:1>")
+        await walker.press("f")
+        await walker.until(lambda: walker.app.clipboard.startswith("scp -P 2222 "))
+        assert f"@10.0.0.7:{run.hypernetworks}/gollum-200.pt" in walker.app.clipboard
+
+    walk(body)
+
+
+def real_checkpoint(run: RunFolder, step: int) -> None:
+    from trainer.hypernetwork import Hypernetwork, save
+
+    net = Hypernetwork.create([8], Structure(), seed=0, name="gollum")
+    save(net, run.hypernetworks / f"gollum-{step}.pt")
+
+
+def test_the_best_step_is_installed_and_its_tag_copied(projects: Path, tmp_path: Path) -> None:
+    run = finished_run(projects)
+    real_checkpoint(run, 200)
+    a1111 = tmp_path / "webui"
+    (a1111 / "models" / "Stable-diffusion").mkdir(parents=True)
+
+    async def body(walker: Walker) -> None:
+        await open_results(walker)
+        await walker.press("minus", "minus", "i")
+        await walker.sees("Folder of A1111", "Install step 200")
+        await walker.press("ctrl+u")
+        for character in str(a1111):
+            await walker.press(
+                {"/": "slash", "-": "minus", "_": "underscore", ".": "full_stop"}.get(character, character)
+            )
+        await walker.press("enter")
+        await walker.sees("Installed", "<hypernet:gollum:0.8>", "(copied")
+        assert (a1111 / "models" / "hypernetworks" / "gollum.pt").is_file()
+        assert walker.app.clipboard == "<hypernet:gollum:0.8>"
+        await walker.press("enter")
+        await walker.misses("(copied")
+
+    walk(body)
+
+
+def test_a_rewind_begins_a_new_run_with_the_rate_asked_for(projects: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    finished_run(projects)
+    started: list[RunFolder] = []
+    monkeypatch.setattr("trainer.rewind.start_worker", started.append)
+    monkeypatch.setattr("tui.jobs.watch_start", lambda folder, cancelled: None)
+
+    async def body(walker: Walker) -> None:
+        await open_results(walker)
+        await walker.press("r")
+        await walker.sees("Go on from step 200", "Steps in total")
+        await walker.press("ctrl+u")
+        await write(walker, "2e-6")
+        await walker.press("enter")
+        await walker.sees("step 200 / 2,000")
+        await walker.press("escape")
+
+    walk(body)
+    assert len(started) == 1
+    assert len(find_runs(projects / "gollum")) == 2
+    assert 'learning_rate = "2e-6"' in started[0].config_file.read_text()
+    assert {path.name for path in started[0].hypernetworks.glob("*.pt")} == {
+        f"gollum-{step}.pt" for step in (40, 80, 120, 160, 200)
+    }
+
+
+def test_a_live_run_opens_where_it_is_trained_and_its_results_by_u(projects: Path) -> None:
+    story = Story(make_project(projects, "gollum", sources=1, crops=1, captions=1).root)
+    story.train(30).validate(0.9).preview()
+
+    async def body(walker: Walker) -> None:
+        await walker.sees("gollum")
+        await walker.press("enter")
+        await walker.sees("step 30")
+        await walker.press("u")
+        await walker.sees("▸ 30", "This step has no checkpoint.")
+        await walker.press("escape")
+        await walker.sees("s a step")
+
+    walk(body)
