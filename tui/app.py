@@ -109,7 +109,7 @@ class WizardApp(App[None], inherit_bindings=False):
     @on(RunChosen)
     def show_run(self, message: RunChosen) -> None:
         """Show a run."""
-        from trainer.run.status import Status, read_status
+        from trainer.run.status import Status, glance
         from tui.screens.results import ResultsScreen
         from tui.screens.train import TrainScreen
 
@@ -117,7 +117,8 @@ class WizardApp(App[None], inherit_bindings=False):
         self.end_journey()
         while isinstance(self.screen, ResultsScreen | TrainScreen):
             self.pop_screen()
-        if read_status(message.folder) is Status.FINISHED:
+        look = glance(message.folder)
+        if look.status is Status.FINISHED and (look.state.saved or look.state.previews):
             self.push_screen(ResultsScreen(message.folder, plain=self.is_plain))
             return
         self.push_screen(TrainScreen(message.folder, plain=self.is_plain))

@@ -180,7 +180,7 @@ def test_a_failed_run_says_what_to_do_and_can_be_resumed(root: Path, monkeypatch
         await walker.sees("gollum  out of memory  step 120 / 500", "Out of memory. Tried to allocate 1.20 GiB.")
         frame = await walker.sees("Set data.size=384. r goes on from the last state.")
         assert "GPU" not in frame
-        assert walker.rows()[-1] == "  r resume  l log  Esc back  F1 help  Ctrl+Q leave"
+        assert walker.rows()[-1] == "  r resume  u results  l log  Esc back  F1 help  Ctrl+Q leave"
         await walker.press("p")
         await walker.sees("The run is out of memory; r goes on.")
         await walker.press("r")
