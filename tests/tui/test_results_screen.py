@@ -8,8 +8,10 @@ from tests.support.verdict_runs import recorded
 from tests.tui.stories import Story, make_project
 from tests.tui.walk import SMALL, Walker, walk
 from trainer.config import RunConfig, config_toml
+from trainer.errors import AppError
 from trainer.hypernetwork.structure import Structure
 from trainer.run.folder import RunFolder, find_runs
+from tui import carry
 
 WIDE = (160, 48)
 
@@ -118,36 +120,49 @@ def test_the_tag_and_the_scp_line_are_copied(projects: Path, monkeypatch: pytest
     walk(body)
 
 
-def real_checkpoint(run: RunFolder, step: int) -> None:
-    from trainer.hypernetwork import Hypernetwork, save
-
-    net = Hypernetwork.create([8], Structure(), seed=0, name="gollum")
-    save(net, run.hypernetworks / f"gollum-{step}.pt")
-
-
-def test_the_best_step_is_installed_and_its_tag_copied(projects: Path, tmp_path: Path) -> None:
+def test_the_best_step_is_installed_and_its_tag_copied(
+    projects: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = finished_run(projects)
-    real_checkpoint(run, 200)
-    a1111 = tmp_path / "webui"
-    (a1111 / "models" / "Stable-diffusion").mkdir(parents=True)
+    asked: list[tuple[Path, str, str]] = []
+
+    def install(checkpoint: Path, folder: str, name: str) -> carry.Installed:
+        asked.append((checkpoint, folder, name))
+        return carry.Installed(f"{folder}/gollum.pt", "<hypernet:gollum:1>", False, ("AUTOMATIC1111 applies it.",))
+
+    monkeypatch.setattr(carry, "install", install)
 
     async def body(walker: Walker) -> None:
         await open_results(walker)
         await walker.press("minus", "minus", "i")
         await walker.sees("Folder of A1111", "Install step 200")
         await walker.press("ctrl+u")
-        for character in str(a1111):
-            await walker.press(
-                {"/": "slash", "-": "minus", "_": "underscore", ".": "full_stop"}.get(character, character)
-            )
+        await write(walker, str(tmp_path))
         await walker.press("enter")
-        await walker.sees("Installed", "<hypernet:gollum:0.8>", "(copied")
-        assert (a1111 / "models" / "hypernetworks" / "gollum.pt").is_file()
+        await walker.sees("Installed", "<hypernet:gollum:0.8>", "(copied", "AUTOMATIC1111 applies it.")
         assert walker.app.clipboard == "<hypernet:gollum:0.8>"
         await walker.press("enter")
         await walker.misses("(copied")
 
     walk(body)
+    assert asked == [(run.hypernetworks / "gollum-200.pt", str(tmp_path), "gollum")]
+
+
+def test_installing_writes_the_file_and_a_refusal_comes_back_in_words(tmp_path: Path) -> None:
+    from trainer.hypernetwork import Hypernetwork, load, save
+
+    checkpoint, program = tmp_path / "gollum-200.pt", tmp_path / "webui"
+    save(Hypernetwork.create([8], Structure(), seed=0, name="gollum"), checkpoint)
+    (program / "models" / "Stable-diffusion").mkdir(parents=True)
+    done = carry.install(checkpoint, str(program), "gollum")
+    assert done.tag == "<hypernet:gollum:1>"
+    assert Path(done.path) == program / "models" / "hypernetworks" / "gollum.pt"
+    assert load(Path(done.path)).name == "gollum"
+    with pytest.raises(AppError) as refused:
+        carry.install(checkpoint, str(tmp_path / "nowhere"), "gollum")
+    assert refused.value.title == "Not an installation"
+    assert "nowhere" in refused.value.message
+    assert refused.value.hint
 
 
 def test_a_rewind_begins_a_new_run_with_the_rate_asked_for(projects: Path, monkeypatch: pytest.MonkeyPatch) -> None:
