@@ -1,5 +1,6 @@
 """Any pixel layout becomes upright 8-bit sRGB."""
 
+import sys
 from io import BytesIO
 from pathlib import Path
 
@@ -188,3 +189,27 @@ def test_jpeg_with_garbage_in_its_exif_is_read(tmp_path: Path, photo: Image.Imag
     photo.save(buffer, "JPEG", exif=b"Exif\x00\x00MM\x00*\x00\x00\x00\x08\xff\xff" + b"\xff" * 40)
     (tmp_path / "odd.jpg").write_bytes(buffer.getvalue())
     assert open_rgb(tmp_path / "odd.jpg").size == photo.size
+
+
+def test_heic_is_read_where_its_package_is_and_else_the_package_is_named(
+    tmp_path: Path, photo: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heif = pytest.importorskip("pillow_heif")
+    path = tmp_path / "phone.heic"
+    heif.from_pillow(photo).save(path, quality=95)
+    seen = decode(path)
+    assert seen.header.format == "HEIF"
+    assert seen.rgb.size == photo.size
+    assert difference(seen.rgb, photo) < 6
+    monkeypatch.setitem(sys.modules, "pillow_heif.HeifImagePlugin", None)
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(PictureError, match=r"needs the package pillow-heif: pip install 'hypernet-wizard\[heic\]'"):
+        decode(path)
+
+
+def test_avif_is_read(tmp_path: Path, photo: Image.Image) -> None:
+    path = tmp_path / "web.avif"
+    photo.convert("RGB").save(path, quality=90)
+    seen = decode(path)
+    assert seen.header.format == "AVIF"
+    assert difference(seen.rgb, photo) < 6

@@ -11,11 +11,11 @@ from support.photos import copy_photographs, photograph
 from trainer.errors import AppError
 from trainer.pictures.choices import CHOICES_FILE, Choices, parse_frame, read_choices, write_choices
 from trainer.pictures.crop import crop_picture
-from trainer.pictures.decode import PictureError
+from trainer.pictures.decode import Header, PictureError
 from trainer.pictures.faces import Face, find_faces
 from trainer.pictures.focal import focal_point
 from trainer.pictures.folder import crop_folder
-from trainer.pictures.framing import auto_size, split_cuts
+from trainer.pictures.framing import auto_size, cuts_for, split_cuts
 from trainer.pictures.geometry import Frame, inside
 from trainer.pictures.options import AutoSizeOptions, CropOptions, SplitOptions, Weights
 from trainer.pictures.portrait import face_frame
@@ -45,6 +45,19 @@ def test_focal_point_of_a_plain_picture_is_the_middle_and_faces_outweigh_edges()
     x, _y = focal_point(photo_at_the_side(0, 100), 512, 512, Weights(), [face])
     assert x > 0.5
     assert focal_point(plain, 512, 512, Weights(entropy=0), [face]) == pytest.approx((0.85, 0.433))
+
+
+def test_the_focal_frame_cuts_no_head_it_can_hold(tmp_path: Path) -> None:
+    # The astronaut at the left edge of a busy landscape: A1111's weighted mean lies well to her right.
+    pytest.importorskip("cv2")
+    wide = Image.new("RGB", (1400, 512))
+    wide.paste(Image.open(photograph("astronaut")).convert("RGB"), (0, 0))
+    wide.paste(Image.open(photograph("china")).resize((888, 512)), (512, 0))
+    header = Header(1400, 512, "PNG", "RGB", 1)
+    frame = cuts_for(wide, header, CropOptions(256, mode="focal"))[0][0].frame
+    assert frame.left < 140, "her hair begins at 150"
+    plain = cuts_for(wide, header, CropOptions(256, mode="focal", weights=Weights(faces=0)))[0][0].frame
+    assert plain.left > 170, "edges alone look elsewhere"
 
 
 def test_focal_mode_puts_the_frame_there(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Look at the captions beside pictures: what is missing, empty, elsewhere, the same everywhere, or too long."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +30,7 @@ class CaptionCheck:
     same: str
     """The caption that all captioned pictures share, where there are two or more; else ""."""
     long: dict[str, int]
-    """File names of pictures whose captions have at least so many tokens, where that exceeds `ENCODER_TOKENS`."""
+    """Tokens by file name, where a picture's caption has more than `ENCODER_TOKENS`; may be a lower bound."""
     odd: dict[str, tuple[str, ...]]
     """Remarks on encodings by picture's file name."""
 
@@ -61,8 +61,12 @@ class CaptionCheck:
         return tuple(found)
 
 
-def check_captions(pictures: Sequence[Path]) -> CaptionCheck:
+def check_captions(pictures: Sequence[Path], count: Callable[[str], int] | None = None) -> CaptionCheck:
     """Read the captions beside these pictures.
+
+    Args:
+        pictures: The pictures.
+        count: Counts a caption's tokens, as `trainer.captions.tokens.TokenCounter` does; None takes a lower bound.
 
     Raises:
         AppError: a caption file cannot be read.
@@ -83,7 +87,7 @@ def check_captions(pictures: Sequence[Path]) -> CaptionCheck:
             empty.append(picture.name)
             continue
         texts.append(caption.text)
-        if (tokens := fewest_tokens(caption.text)) > ENCODER_TOKENS:
+        if (tokens := (count or fewest_tokens)(caption.text)) > ENCODER_TOKENS:
             long[picture.name] = tokens
     return CaptionCheck(
         captioned=len(texts),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trainer.captions.check import CaptionCheck, check_captions
+from trainer.captions.tokens import TokenCounter
 from trainer.jobs.job import Done, Job
 from trainer.pictures.check import CheckReport, check_folder
 from trainer.pictures.choices import read_choices
@@ -49,7 +50,9 @@ def run(job: Job) -> Done:
         workers=job.request.get("workers"),
         progress=progress,
     )
-    captions = check_captions([each.path for each in report.looks if each.usable])
+    model = project.settings().model
+    count = TokenCounter(model.path, emphasis=model.emphasis)
+    captions = check_captions([each.path for each in report.looks if each.usable], count)
     for remark in (*report.warnings, *report.suggestions, *captions.remarks):
         job.warn(remark)
     counts = {status: len(report.with_status(status)) for status in ("fine", "warning", "left-out")}

@@ -165,7 +165,9 @@ def _reason(path: Path, error: Exception) -> str:
         return "it is empty (0 bytes)"
     kind = formats.format_of(head)
     if isinstance(error, ImportError):
-        return f"it is a {kind} picture, which needs the package {error.name or 'that reads them'}".replace("_", "-")
+        package = (error.name or "that reads them").partition(".")[0].replace("_", "-")
+        how = ": pip install 'hypernet-wizard[heic]'" if package == "pillow-heif" else ""
+        return f"it is a {kind} picture, which needs the package {package}{how}"
     if isinstance(error, UnidentifiedImageError):
         damaged = kind and kind not in formats.WEAK_FORMATS
         return f"its {kind} header is damaged" if damaged else f"it is {formats.what_else(head)}"

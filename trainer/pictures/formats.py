@@ -15,7 +15,7 @@ PLUGIN_OF_FORMAT = {
     "JPEG": "PIL.JpegImagePlugin", "PNG": "PIL.PngImagePlugin", "WEBP": "PIL.WebPImagePlugin",
     "BMP": "PIL.BmpImagePlugin", "TIFF": "PIL.TiffImagePlugin", "GIF": "PIL.GifImagePlugin",
     "AVIF": "PIL.AvifImagePlugin", "JPEG2000": "PIL.Jpeg2KImagePlugin", "PPM": "PIL.PpmImagePlugin",
-    "HEIF": "pillow_heif.as_plugin",
+    "HEIF": "pillow_heif.HeifImagePlugin",
 }  # fmt: skip
 """All that is ever tried, one decoder a file, chosen by its first bytes; formats that run a program (EPS) are not."""
 

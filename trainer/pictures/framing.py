@@ -10,7 +10,7 @@ from trainer.pictures.decode import Header, PictureError
 from trainer.pictures.faces import faces_available, find_faces
 from trainer.pictures.geometry import STEP_PX, Frame, aspect_size, center_frame, enlargement, frame_around, inside
 from trainer.pictures.options import AutoSizeOptions, CropOptions
-from trainer.pictures.portrait import face_frame
+from trainer.pictures.portrait import face_frame, with_heads
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,9 @@ def _focal_frame(
 
     found = find_faces(rgb, _face_model(options)) if faces and faces_available() else []
     x, y = focal_point(rgb, *out, options.weights, found)
-    return frame_around(width, height, *out, x * width, y * height)
+    frame = frame_around(width, height, *out, x * width, y * height)
+    # The weighted mean of A1111 may lie beside a face, whose forehead the frame then cuts.
+    return with_heads(frame, width, height, found)
 
 
 def _face_model(options: CropOptions) -> Path | None:

@@ -20,13 +20,8 @@ def face_frame(width: int, height: int, out_width: int, out_height: int, faces: 
     It comes closer until the largest face has `FACE_SHARE` of its height, but never so close that
     pixels would be invented, nor that any face it can hold is cut.
     """
-    heads = [_head(face, width, height) for face in faces]
     whole = frame_around(width, height, out_width, out_height, width / 2, height / 2)
-    together = heads[:1]
-    for head in heads[1:]:
-        joined = _hull([*together, head])
-        if joined.width <= whole.width and joined.height <= whole.height:
-            together.append(head)
+    together = _together(width, height, faces, whole)
     group = _hull(together)
     needed = max(
         faces[0].height * height / FACE_SHARE,
@@ -39,6 +34,24 @@ def face_frame(width: int, height: int, out_width: int, out_height: int, faces: 
         y = (faces[0].top + faces[0].height * 0.6) * height  # eyes above the middle, as portraits have them
     frame = frame_around(width, height, out_width, out_height, x, y, zoom=whole.height / min(needed, whole.height))
     return _moved_over(frame, group, width, height)
+
+
+def with_heads(frame: Frame, width: int, height: int, faces: Sequence[Face]) -> Frame:
+    """Move a frame as little as needed to cut none of the heads it can hold; without faces it stays."""
+    if not faces:
+        return frame
+    return _moved_over(frame, _hull(_together(width, height, faces, frame)), width, height)
+
+
+def _together(width: int, height: int, faces: Sequence[Face], frame: Frame) -> list[Frame]:
+    """Return the largest head and those beside it that fit into a frame of this size with it."""
+    heads = [_head(face, width, height) for face in faces]
+    together = heads[:1]
+    for head in heads[1:]:
+        joined = _hull([*together, head])
+        if joined.width <= frame.width and joined.height <= frame.height:
+            together.append(head)
+    return together
 
 
 def _head(face: Face, width: int, height: int) -> Frame:
