@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from trainer.cli import carry, data, model, projects, rewind, runs, train, use
+from trainer.cli import captions, carry, data, model, projects, rewind, runs, train, use
 from trainer.errors import AppError
 from trainer.text import printable
 
@@ -29,6 +29,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "check": data.check,
     "crop": data.crop,
     "caption": data.caption,
+    "captions": captions.captions,
     "plan": train.plan,
     "train": train.train,
     "runs": runs.runs,
