@@ -10,6 +10,7 @@ from trainer.config import RunConfig, config_toml
 from trainer.errors import AppError
 from trainer.files import write_atomic
 from trainer.memory import fitted
+from trainer.memory.recognise import is_pickle
 from trainer.pictures.look import picture_files
 from trainer.project import Project
 from trainer.run.folder import RunFolder
@@ -68,12 +69,20 @@ def settled(config: RunConfig) -> RunConfig:
     """
     template = config.data.template
     model = config.model.model_copy(
-        update={"path": str(choose_model(config.model.path).path), "vae": _absolute(config.model.vae)}
+        update={"path": str(_model_path(config.model.path)), "vae": _absolute(config.model.vae)}
     )
     network = config.network.model_copy(update={"start_from": _absolute(config.network.start_from)})
     known = template.removesuffix(".txt") in template_names()
     data = config.data.model_copy(update={"template": template if known else _absolute(template)})
     return config.model_copy(update={"model": model, "network": network, "data": data})
+
+
+def _model_path(text: str) -> Path:
+    path = Path(text).expanduser()
+    if path.exists() and is_pickle(path):
+        # Looking into a pickle takes torch, which the worker loads anyway; it refuses what can't be trained on.
+        return path.resolve()
+    return choose_model(text).path
 
 
 def _absolute(text: str) -> str:

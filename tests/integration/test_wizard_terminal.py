@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.terminals import PATIENCE_S, Terminal
+from tests.support.terminals import PATIENCE_S, WIZARD, Terminal
 from tests.tui.counting import counting_run
 from trainer.run.folder import RunFolder
 from trainer.run.lock import owner
@@ -54,3 +54,12 @@ def test_leaving_says_that_the_run_goes_on(run: RunFolder) -> None:
     terminal.sees("The run goes on; `hypernet attach gollum/2026-11-23/gollum`")
     assert terminal.end() == 0
     assert glance(run).status is Status.RUNNING
+
+
+def test_the_demo_opens_the_wizard_with_its_project_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HYPERNET_PROJECTS", str(tmp_path))
+    terminal = Terminal([*WIZARD, "demo"])
+    terminal.sees("1 Folders", "2 Crop", "the demo model", "20 pictures")
+    terminal.press(b"\x11")
+    assert terminal.end() == 0
+    assert len(list((tmp_path / "demo" / "processed").glob("*.txt"))) == 20

@@ -1,8 +1,11 @@
 """Opening the wizard: what is imported, and when it is the command line instead."""
 
+import contextlib
 import json
 import subprocess
 import sys
+
+import pytest
 
 HEAVY = ("torch", "diffusers", "transformers", "numpy")
 
@@ -35,3 +38,31 @@ def test_without_a_terminal_or_with_arguments_it_is_the_command_line() -> None:
         )  # fmt: skip
         assert "Train Stable Diffusion hypernetworks" in done.stdout + done.stderr
         assert "textual" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "opens"),
+    [
+        ([], {"ascii_only": False, "demo": False}),
+        (["--ascii"], {"ascii_only": True, "demo": False}),
+        (["demo"], {"ascii_only": False, "demo": True}),
+        (["demo", "--ascii"], {"ascii_only": True, "demo": True}),
+        (["demo", "--headless"], None),
+        (["runs"], None),
+    ],
+)
+def test_on_a_terminal_the_demo_and_nothing_else_open_the_wizard(
+    arguments: list[str], opens: dict[str, bool] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import tui.__main__
+    import tui.app
+    from trainer.cli import main
+
+    opened: list[dict[str, bool]] = []
+    monkeypatch.setattr(sys, "argv", ["hypernet", *arguments])
+    monkeypatch.setattr(tui.__main__, "_is_terminal", lambda: True)
+    monkeypatch.setattr(tui.app, "run", lambda **options: opened.append(options) or 0)
+    monkeypatch.setattr(main, "run", lambda: opened.append({}))
+    with contextlib.suppress(SystemExit):
+        tui.__main__.main()
+    assert opened == [opens or {}]

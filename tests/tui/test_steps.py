@@ -38,8 +38,9 @@ def test_the_rail_says_less_where_there_is_less_room() -> None:
         def on_mount(self) -> None:
             self.query_one(Rail).show("[b]gollum[/] of the deep caves", stops)
 
-    frames = {width: walk_in(Shown(), (width, 3))[0] for width in (100, 80, 40)}
+    frames = {width: walk_in(Shown(), (width, 3))[0] for width in (100, 80, 66, 40)}
     assert frames[100].startswith("[b]gollum[/] of the dee…  1 Folders ✓  2 Crop ✓  3 Caption ●  4 Settings  5 Rev")
     assert frames[80].endswith("1 Folders ✓  2 Crop ✓  3 Caption ●  4 Settings  5 Review  6 Train")
     assert frames[80].startswith("[b]goll")
+    assert frames[66].endswith("1 ✓  2 ✓  3 Caption ●  4 Settings  5 Review  6 Train")
     assert frames[40].endswith("1 ✓  2 ✓  3 Caption ●  4  5  6")

@@ -30,7 +30,7 @@ class Stop:
 
 
 class Rail(Static):
-    """Draws the stops in one line, with fewer words where there is less room."""
+    """Draws the stops in one line; where there is less room, first those done lose their titles, then all others."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -49,9 +49,12 @@ class Rail(Static):
 
     def _draw(self) -> None:
         width = self.content_size.width
-        texts = [stop.text(short=False) for stop in self._stops]
-        if LEAST_NAME + sum(cell_len(text) + 2 for text in texts) > width:
-            texts = [stop.text(short=True) for stop in self._stops]
+        least = min(LEAST_NAME, cell_len(self._title))
+        texts: list[str] = []
+        for shortened in ((), (True,), (True, False)):
+            texts = [stop.text(short=stop.is_done in shortened) for stop in self._stops]
+            if least + sum(cell_len(text) + 2 for text in texts) <= width:
+                break
         room = width - sum(cell_len(text) + 2 for text in texts)
         parts = [Content.styled(fit(self._title, max(0, min(cell_len(self._title), MOST_NAME, room))), "bold $primary")]
         parts += [
