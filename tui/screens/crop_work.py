@@ -49,6 +49,10 @@ class CropWork(StepScreen):
         """Show what is known now."""
         raise NotImplementedError
 
+    def _show_changed(self) -> None:
+        """Show what was changed on the chosen picture."""
+        raise NotImplementedError
+
     # What is known.
 
     def load(self, project: "Project | None") -> None:
@@ -130,16 +134,20 @@ class CropWork(StepScreen):
     def change(self, answers: Answers, what: str) -> None:
         """Take other answers, show them, and write down what concerns single pictures."""
         assert self._history is not None
-        before = self._asked.options
+        before = self._asked
         self._history.change(answers, what)
-        self._after_change(before.size != answers.options.size or before.keep_aspect != answers.options.keep_aspect)
+        self._after_change(before)
 
-    def _after_change(self, is_judged_anew: bool) -> None:
-        self._show_list()
+    def _after_change(self, before: Answers) -> None:
+        now = self._asked
+        if now.options == before.options and now.choices.left_out == before.choices.left_out:
+            self._show_changed()
+        else:
+            self._show_list()
         self.draw_keys()
         self.in_background(self._write_choices, "saving what you chose", "save")
-        if is_judged_anew:
-            self._reread(self._project, self._asked)
+        if (now.options.size, now.options.keep_aspect) != (before.options.size, before.options.keep_aspect):
+            self._reread(self._project, now)
 
     def _write_choices(self) -> None:
         with self._write_lock:
