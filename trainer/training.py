@@ -4,26 +4,23 @@ import logging
 import math
 import os
 import time
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from trainer.config import build_config
 from trainer.devices import read_gauges
 from trainer.divergence import check_weights, divergence
-from trainer.errors import AppError
 from trainer.faults import FaultKind, first_line, kind_of
 from trainer.hypernetwork import attach, save, save_optimizer
 from trainer.hypernetwork.optimizer_files import optimizer_path
 from trainer.memory.apply import arithmetic, make_optimizer
+from trainer.obeying import obey
 from trainer.placement import device_text, empty_cache, peak_bytes
 from trainer.preparation import Prepared, learning_rate
 from trainer.preview import Previewer
 from trainer.records import LossTable, TensorBoard
-from trainer.recovery.changes import parse_changes, tree_of
 from trainer.recovery.losses import LossWatch
 from trainer.recovery.probe import Probe
 from trainer.recovery.states import mark_good
@@ -38,35 +35,21 @@ from trainer.resume_state import (
 )
 from trainer.resuming import check_fits, take_earlier_optimizer
 from trainer.rewind import rewound_state
-from trainer.run.control import Command, Commands
+from trainer.run.control import Commands
 from trainer.run.events import Emitter
 from trainer.run.folder import RunFolder
 from trainer.run.signals import StopRequest
 from trainer.schedule import Schedule
 from trainer.step import StepResult, accumulate_gradient, clip_gradient
-from trainer.text import printable
 from trainer.watch import Watch
 
 log = logging.getLogger(__name__)
 
 MAX_OVERFLOWS = 24
 """Halvings of the gradient scale from 65536 down to nothing."""
-POLL_S = 0.2
 LOSSES_KEPT = 100
 """In a state, so that a resumed run knows what is usual."""
 GAUGE_EVERY_S = 10.0
-
-
-class SettingsWanted(Exception):
-    """The user wants other settings, with which the next worker goes on; the state is saved.
-
-    Args:
-        settings: By dotted name.
-    """
-
-    def __init__(self, settings: Mapping[str, Any]) -> None:
-        super().__init__(settings)
-        self.settings = settings
 
 
 @dataclass
@@ -131,14 +114,14 @@ class Training:
             self._probe()
             if self.step == self.prepared.first_step and not self.stop.requested:
                 self._validate()
-                self._preview()
+                self.draw_preview()
                 self.keep_state()
             if self.due:
                 self._occasions()
             while self.step < self.last_step:
-                self._obey()
+                obey(self)
                 if self.stop.requested:
-                    self._save_checkpoint()
+                    self.save_checkpoint()
                     self.keep_state()
                     return self._ended(False)
                 self._one_step()
@@ -243,9 +226,9 @@ class Training:
         if config.validation.every and (ends or self.step % config.validation.every == 0):
             self._validate()
         if self._checkpoint_is_due:
-            self._save_checkpoint()
+            self.save_checkpoint()
         if config.preview.every and (ends or self.step % config.preview.every == 0):
-            self._preview()
+            self.draw_preview()
         if time.monotonic() - self.gauge_time >= GAUGE_EVERY_S:
             self.events.emit("gauge", **asdict(read_gauges([os.getpid()], self.folder.path)))
             self.gauge_time = time.monotonic()
@@ -275,7 +258,7 @@ class Training:
             return
         before, self.best_only = self.best_only, None
         if not self._checkpoint_is_due:
-            self._save_checkpoint()
+            self.save_checkpoint()
             self.best_only = self.step
         if before is not None:
             self._remove_checkpoint(before)
@@ -291,7 +274,8 @@ class Training:
             file.unlink(missing_ok=True)
         self.events.emit("removed", step=step, path=str(path))
 
-    def _preview(self) -> None:
+    def draw_preview(self) -> None:
+        """Draw a preview, where any are wanted; one that fails is left out with a warning."""
         if not self.config.preview.every:
             return
         self.doing = "preview"
@@ -319,7 +303,12 @@ class Training:
         """Return where the checkpoint of a step, the present one if left out, lies."""
         return self.folder.hypernetworks / f"{self.config.name}-{self.step if step is None else step}.pt"
 
-    def _save_checkpoint(self) -> None:
+    def save_checkpoint(self) -> None:
+        """Write the present network, and the optimizer's state beside it.
+
+        Raises:
+            Diverged: the weights are not finite.
+        """
         self.doing = "saving"
         check_weights(self.parameters, self.step)
         path = self.checkpoint_path()
@@ -380,7 +369,7 @@ class Training:
         self.due = state.facts.get("due", False)
         self.sanity = LossWatch(state.facts.get("losses", ()))
         for step, what, value in state.facts["changes"]:
-            self._change(step, what, value)
+            self.change(step, what, value)
         if state.facts.get("size", self.config.data.size) != self.config.data.size:
             # Losses of smaller pictures are others: a new beginning for whatever is compared.
             self.sanity = LossWatch()
@@ -389,57 +378,12 @@ class Training:
             start = state.facts["validation_start"]
             self.prepared.validator.start = {side: {int(t): v for t, v in by.items()} for side, by in start.items()}
 
-    def _obey(self) -> None:
-        paused = False
-        while True:
-            for command in self.commands.take():
-                paused = self._carry_out(command, paused)
-            if not paused or self.stop.requested:
-                return
-            self.stop.wait(POLL_S)
+    def change(self, step: int, what: str, value: str) -> None:
+        """Take another learning rate or preview prompt from a step on.
 
-    def _carry_out(self, command: Command, paused: bool) -> bool:
-        """Carry out one command; return whether the run is paused now."""
-        if command.name == "pause" and not paused:
-            self.keep_state()
-            self.events.emit("paused", step=self.step)
-        elif command.name == "resume" and paused:
-            self.events.emit("resumed", step=self.step)
-        elif command.name == "save":
-            self._save_checkpoint()
-            self.keep_state()
-        elif command.name == "preview":
-            self._preview()
-        elif command.name == "stop":
-            self.stop.request()
-        elif command.name == "change_settings":
-            self._change_settings(command.fields["value"])
-        elif command.name == "set_learning_rate":
-            self._try_change("learning_rate", command.fields["value"])
-        elif command.name == "set_preview_prompt":
-            self._try_change("preview_prompt", command.fields["value"])
-        return command.name == "pause" or (paused and command.name != "resume")
-
-    def _try_change(self, what: str, value: str) -> None:
-        try:
-            self._change(self.step, what, value)
-        except ValueError as error:
-            self.events.emit("warning", message=f"{what} stays as it was: {printable(value, 100)} {error}")
-            return
-        self.keep_state()
-        self.events.emit("changed", step=self.step, what=what, value=value)
-
-    def _change_settings(self, text: str) -> None:
-        try:
-            settings = parse_changes(text.split())
-            build_config(self.config.model_dump(), tree_of(settings))
-        except AppError as error:
-            self.events.emit("warning", message=f"The settings stay as they were: {printable(error)}")
-            return
-        self.keep_state()
-        raise SettingsWanted(settings)
-
-    def _change(self, step: int, what: str, value: str) -> None:
+        Raises:
+            ValueError: the rate can't be read.
+        """
         if what == "learning_rate":
             self.schedule = Schedule.parse(value, self.config.training.steps, step)
         else:

@@ -80,7 +80,7 @@ class Sitting:
 
     def carry_out(self) -> None:
         """Train to the end or to a stop, and say which."""
-        from trainer.training import SettingsWanted
+        from trainer.obeying import SettingsWanted
 
         self.config = effective_config(self.folder)
         self.resumed_at = first_step(self.folder)

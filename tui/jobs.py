@@ -35,7 +35,9 @@ def start_training(root: Path) -> RunFolder:
     from trainer.start import start_run
 
     project = open_project(root)
-    return start_run(project, project.settings())
+    # Somebody watches here: a fault may ask. What the project says of it stands.
+    asks = {} if "on_oom" in project.config.settings.get("recovery", {}) else {"recovery": {"on_oom": "ask"}}
+    return start_run(project, project.settings(asks))
 
 
 def training_question(root: Path) -> str:

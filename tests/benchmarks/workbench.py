@@ -25,6 +25,7 @@ from trainer.dataset import Posterior, SampleOrder, StepInputs, TrainingPicture
 from trainer.demo.assets import demo_model_dir
 from trainer.diffusion import Diffusion
 from trainer.hypernetwork import Hypernetwork, Structure, unet_dims
+from trainer.obeying import obey
 from trainer.preparation import Prepared, learning_rate
 from trainer.run.control import Commands
 from trainer.run.events import EventWriter
@@ -52,7 +53,7 @@ class Workbench:
 
     def one_step(self) -> None:
         """Do what the loop does from one step to the next while nothing is due: obey, step, record."""
-        self.training._obey()
+        obey(self.training)
         self.training._one_step()
         self.training._occasions()
 

@@ -63,7 +63,7 @@ def worker(
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            env={**os.environ, "OMP_NUM_THREADS": "1", **popen.pop("env", {})},
             start_new_session=True,
             **popen,
         )

@@ -303,7 +303,7 @@ def _checked_changes(assignments: list[str]) -> str:
     """
     from trainer.recovery.changes import parse_changes
 
-    return " ".join(f"{name}={value}" for name, value in parse_changes(assignments).items())
+    return "\n".join(f"{name}={value}" for name, value in parse_changes(assignments).items())
 
 
 def _restart(folder: "RunFolder", assignments: list[str]) -> None:

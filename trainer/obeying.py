@@ -1,0 +1,84 @@
+"""What a run does when it is told to: commands are obeyed between steps."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from trainer.config import build_config
+from trainer.errors import AppError
+from trainer.recovery.changes import parse_changes, tree_of
+from trainer.run.control import Command
+from trainer.text import printable
+
+if TYPE_CHECKING:
+    from trainer.training import Training
+
+POLL_S = 0.2
+
+
+class SettingsWanted(Exception):
+    """The user wants other settings, with which the next worker goes on; the state is saved.
+
+    Args:
+        settings: By dotted name.
+    """
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        super().__init__(settings)
+        self.settings = settings
+
+
+def obey(training: "Training") -> None:
+    """Carry out the commands that have come, and wait while they say pause.
+
+    Raises:
+        SettingsWanted: one of them needs a new worker.
+    """
+    paused = False
+    while True:
+        for command in training.commands.take():
+            paused = _carry_out(training, command, paused)
+        if not paused or training.stop.requested:
+            return
+        training.stop.wait(POLL_S)
+
+
+def _carry_out(training: "Training", command: Command, paused: bool) -> bool:
+    """Carry out one command; return whether the run is paused now."""
+    if command.name == "pause" and not paused:
+        training.keep_state()
+        training.events.emit("paused", step=training.step)
+    elif command.name == "resume" and paused:
+        training.events.emit("resumed", step=training.step)
+    elif command.name == "save":
+        training.save_checkpoint()
+        training.keep_state()
+    elif command.name == "preview":
+        training.draw_preview()
+    elif command.name == "stop":
+        training.stop.request()
+    elif command.name == "change_settings":
+        _change_settings(training, command.fields["value"])
+    elif command.name in ("set_learning_rate", "set_preview_prompt"):
+        _try_change(training, command.name.removeprefix("set_"), command.fields["value"])
+    return command.name == "pause" or (paused and command.name != "resume")
+
+
+def _try_change(training: "Training", what: str, value: str) -> None:
+    try:
+        training.change(training.step, what, value)
+    except ValueError as error:
+        training.events.emit("warning", message=f"{what} stays as it was: {printable(value, 100)} {error}")
+        return
+    training.keep_state()
+    training.events.emit("changed", step=training.step, what=what, value=value)
+
+
+def _change_settings(training: "Training", text: str) -> None:
+    try:
+        settings = parse_changes(text.splitlines())
+        build_config(training.config.model_dump(), tree_of(settings))
+    except AppError as error:
+        training.events.emit("warning", message=f"The settings stay as they were: {printable(error)}")
+        return
+    training.keep_state()
+    raise SettingsWanted(settings)
