@@ -175,3 +175,6 @@ def test_the_command_writes_pngs_that_inspect_reads(
     seen = hypernet(capsys, "inspect", str(pictures[0]))
     assert "<hypernet:one:0.7>" in seen.out
     assert "\u202e" not in seen.out
+    nothing = hypernet(capsys, "generate")
+    assert nothing.code == 2
+    assert "say what to draw" in nothing.err

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from trainer.drawing_setup import DrawingSetup
     from trainer.run.folder import RunFolder
 
-Prompt = Annotated[str, typer.Argument(help='What to draw, e.g. "a portrait <hypernet:gollum:0.8>".')]
+Prompt = Annotated[str | None, typer.Argument(help='What to draw, e.g. "a portrait <hypernet:gollum:0.8>".')]
 Model = Annotated[str, typer.Option("--model", help="Base model; else the project's, else A1111's newest.")]
 ProjectName = Annotated[str, typer.Option("--project", help="Take model, sampler and size from this project.")]
 RunName = Annotated[str, typer.Option("--run", help="As --project, with this run's checkpoints.")]
@@ -41,7 +41,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def generate(
-    prompt: Prompt = "",
+    prompt: Prompt = None,
     model: Model = "",
     project: ProjectName = "",
     run: RunName = "",
@@ -83,6 +83,8 @@ def generate(
         }
         _draw_grid(fields, out, as_json)
         return
+    if prompt is None:
+        raise typer.BadParameter("say what to draw; only a grid of a run can take the run's own prompt")
     setup = _setup(project, run, model, hypernetwork_dir or [], device)
     request = _request(setup, bool(project or run), prompt, {**given, "seed": seed, "batch": batch}, size)
     files = _draw(setup, request, _outputs(out, request.batch))
