@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from trainer.run.facts import Question
 
 REDRAW_S = 1.0
+WAIT = "wait"
+"""Id of the choice that leaves the question open until there is room."""
 
 
 class RecoverScreen(WizardScreen):
@@ -49,6 +51,7 @@ class RecoverScreen(WizardScreen):
         self._clock = clock
         self._asked: Asked | None = None
         self._sent = ""
+        self._waits = False
         self._is_placed = False
 
     def compose(self) -> ComposeResult:
@@ -86,7 +89,7 @@ class RecoverScreen(WizardScreen):
             self._close_answered()
             return
         if self._asked is None or self._asked.id != question.id:
-            self._sent, self._is_placed = "", False
+            self._sent, self._waits, self._is_placed = "", False, False
         self._asked = asked_of(question)
         self._draw(self._asked)
 
@@ -110,9 +113,13 @@ class RecoverScreen(WizardScreen):
         choices.show_rows([Row(f"choice:{place}", line) for place, line in enumerate(lines)])
         if not self._is_placed and lines:
             choices.highlighted, self._is_placed = asked.default_place, True
-        sent = f"Answered: {self._sent}. The run goes on within seconds." if self._sent else ""
-        self._say("clock", sent or clock_text(asked, self._clock()))
+        self._say("clock", self._standing() or clock_text(asked, self._clock()))
         self.draw_keys()
+
+    def _standing(self) -> str:
+        if self._waits:
+            return "Waiting: the run goes on by itself when there is room. Another choice still counts."
+        return f"Answered: {self._sent}. The run goes on within seconds." if self._sent else ""
 
     def _say(self, id_: str, text: str) -> None:
         self.query_one(f"#{id_}", Line).say(text)
@@ -142,7 +149,9 @@ class RecoverScreen(WizardScreen):
         if self._asked is None or place is None or self._sent:
             return
         asked, option = self._asked, self._asked.options[place]
-        self._sent = option.title
+        # Who waits may think better of it; any other answer is final.
+        self._waits = option.id == WAIT
+        self._sent = "" if self._waits else option.title
         self._look()
 
         def work() -> None:
@@ -155,7 +164,7 @@ class RecoverScreen(WizardScreen):
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         """Let an answer that could not be sent be given again; the base class, called as well, says why."""
         if event.worker.group == "answer" and event.state is WorkerState.ERROR:
-            self._sent = ""
+            self._sent, self._waits = "", False
 
     def action_log(self) -> None:
         """Show the whole log."""
