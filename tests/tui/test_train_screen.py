@@ -58,6 +58,19 @@ def test_a_live_run_shows_all_that_matters(live: Story, size: tuple[int, int]) -
     walk(body, size)
 
 
+@pytest.mark.parametrize("steps", [0, 1])
+def test_a_run_whose_only_validation_is_that_before_the_first_step_is_drawn(root: Path, steps: int) -> None:
+    story = Story(root, 40).validate(1.0).train(steps).until_now()
+
+    async def body(walker: Walker) -> None:
+        with RunLock(story.folder):
+            await walker.sees("▸ gollum")
+            await walker.press("enter")
+            await walker.sees(f"gollum  running  step {steps} / 40", "┤", "└")
+
+    walk(body)
+
+
 def test_new_events_appear_and_space_freezes_the_display_only(live: Story) -> None:
     async def body(walker: Walker) -> None:
         await open_run(walker)

@@ -118,7 +118,9 @@ class LossCurve(PlotextPlot):
             plot.plot(*zip(*curves.smoothed, strict=True), marker=SMOOTHED, color=SMOOTHED_COLOUR)
         if curves.best:
             plot.scatter(*zip(*curves.best, strict=True), marker=BEST, color=HELD_OUT_COLOUR)
-        first, last = curves.raw[0][0] - 1, max(curves.raw[-1][0], self._state.steps_total or 0)
+        # The first validation comes before the first step.
+        shown_steps = [step for pairs in (curves.raw, curves.held_out) for step, _ in pairs[:1] + pairs[-1:]]
+        first, last = max(0, min(shown_steps) - 1), max(*shown_steps, self._state.steps_total or 0)
         plot.xlim(first, max(last, first + 2))
         plot.ylim(*heights)
         across = [x for x in ticks(first, last, max(2, width // 16)) if x == int(x)]
