@@ -99,7 +99,7 @@ def _option(choice: str, tree: Mapping[str, Any]) -> Option:
     peak, fits, step_s = _number(tree.get("peak_bytes")), tree.get("fits"), _number(tree.get("step_s"))
     return Option(
         choice,
-        printable(tree.get("title") or choice, 40),
+        printable(tree.get("title") or choice, 80),
         size_text(peak) if peak is not None and peak >= 0 else "",
         {True: "fits", False: "too large"}.get(fits, "") if isinstance(fits, bool) else "",
         f"{step_s:.2f} s a step" if step_s is not None else "",
