@@ -246,7 +246,7 @@ def capped(device: str, tiny: bool) -> Iterator[dict[str, Any]]:
             yield {"family": family, "cap_bytes": cap, "runs": tried[-1]["outcome"] == "ran", "tried": tried}
         yield {
             "preview": run(
-                Case("preview", family, size, "fp32", cap_bytes=(4 << 20) if tiny else (1 << 30), device=device)
+                Case("preview", family, size, "fp32", cap_bytes=(3 << 20) if tiny else (1 << 30), device=device)
             )
         }
 
