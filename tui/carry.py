@@ -3,15 +3,19 @@
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import IO, Any
 
 from trainer.errors import AppError
 from trainer.text import printable
 
-PATIENCE_S = 120.0
+POLL_S = 0.1
+Cancelled = Callable[[], bool]
+"""Tells whether nobody waits any more."""
 
 
 @dataclass(frozen=True)
@@ -32,13 +36,14 @@ def likely_folder() -> str:
     return str(found[0].root) if found else ""
 
 
-def install(checkpoint: Path, folder: str, name: str) -> Installed:
+def install(checkpoint: Path, folder: str, name: str, cancelled: Cancelled = lambda: False) -> Installed:
     """Install a checkpoint.
 
     Raises:
         AppError: what the command said.
     """
-    told = _told(["install", str(checkpoint), "--to", str(Path(folder).expanduser()), "--name", name.strip(), "--json"])
+    place = str(Path(folder.strip()).expanduser())
+    told = _told(["install", str(checkpoint), "--to", place, "--name", name.strip(), "--json"], cancelled)
     return Installed(
         printable(told["path"], 1000),
         printable(told["tag"], 300),
@@ -47,16 +52,47 @@ def install(checkpoint: Path, folder: str, name: str) -> Installed:
     )
 
 
-def _told(arguments: Sequence[str]) -> dict[str, Any]:
+def export(
+    checkpoint: Path, kind: str, model: str, out: str, approximate: bool, cancelled: Cancelled = lambda: False
+) -> list[str]:
+    """Export a checkpoint; return what is to be said of it, line by line.
+
+    Raises:
+        AppError: what the command said, e.g. that this network is no exact change of weights.
+    """
+    place = str(Path(out.strip()).expanduser())
+    more = ["--approximate"] if approximate else []
+    told = _told(
+        ["export", str(checkpoint), "--to", kind, "--model", model, "--out", place, *more, "--json"], cancelled
+    )
+    lines = [str(told["path"]), ""]
+    if told["approximation"]:
+        lines.append(
+            f"An approximation: predictions are off by {told['approximation']['prediction']:.1%} of its effect."
+        )
+    lines.append(f"Self-check: attention differs by {told['error']:.2g} of the effect.")
+    return [printable(line, 1000) for line in [*lines, *told["notes"]]]
+
+
+def _told(arguments: Sequence[str], cancelled: Cancelled) -> dict[str, Any]:
+    """Run `hypernet` and return the JSON that it printed."""
     command = [sys.executable, "-P", "-m", "trainer.cli.main", *arguments]
-    try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE_S)
-    except subprocess.TimeoutExpired:
-        raise AppError("No answer", f"`hypernet {arguments[0]}` took too long.", "Try it in a shell.") from None
-    if done.returncode != 0:
-        raise _refusal(done.stderr)
-    told: dict[str, Any] = json.loads(done.stdout)
+    with TemporaryFile() as out, TemporaryFile() as err:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
+        while process.poll() is None:
+            if cancelled():
+                process.terminate()
+            time.sleep(POLL_S)
+        said, complaint = (_text(file) for file in (out, err))
+    if process.returncode != 0:
+        raise _refusal(complaint)
+    told: dict[str, Any] = json.loads(said)
     return told
+
+
+def _text(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode("utf-8", errors="replace")
 
 
 def _refusal(text: str) -> AppError:

@@ -154,6 +154,10 @@ class RunFeed:
         value = self._setting(section, name)
         return value if isinstance(value, int) else default
 
+    def text(self, section: str, name: str) -> str:
+        """Return a text that the run was started with."""
+        return str(self._setting(section, name) or "")
+
     def _setting(self, section: str, name: str) -> Any:
         part = (self._settings or {}).get(section)
         return part.get(name) if isinstance(part, dict) else None

@@ -122,6 +122,8 @@ KEYS = (
         "Go back to this step and on from there in a new run, with a lower rate, say",
     ),
     Key("results.install", "i", "install", "Put this step into A1111 or ComfyUI and copy its tag"),
+    Key("results.export", "e", "export", "Write this step as a LoRA or as merged weights, for other programs"),
+    Key("results.report", "o", "report", "Write the run's report, one page with everything in it, and say where it is"),
     Key("results.copy-tag", "y", "copy tag", "Copy the tag that switches the network on in a prompt"),
     Key("results.fetch", "f", "copy scp line", "Copy the line that fetches this checkpoint, for the other computer"),
     Key("results.log", "l", "log", "Read the whole story of the run and what its worker printed"),

@@ -126,7 +126,7 @@ def test_the_best_step_is_installed_and_its_tag_copied(
     run = finished_run(projects)
     asked: list[tuple[Path, str, str]] = []
 
-    def install(checkpoint: Path, folder: str, name: str) -> carry.Installed:
+    def install(checkpoint: Path, folder: str, name: str, cancelled: object) -> carry.Installed:
         asked.append((checkpoint, folder, name))
         return carry.Installed(f"{folder}/gollum.pt", "<hypernet:gollum:1>", False, ("AUTOMATIC1111 applies it.",))
 

@@ -1,8 +1,6 @@
 """Results: which step is best, how it compares, what it draws, and how to take it to where it is used."""
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
@@ -10,17 +8,15 @@ from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.message import Message
 from textual.widgets import Static
 from textual.worker import get_current_worker
 
 from trainer.run.folder import RunFolder
 from trainer.run.status import Status
 from trainer.verdict import Verdict, judge_training
-from tui import carry, jobs
 from tui.feed import RunFeed, RunView
 from tui.keys import bindings
-from tui.messages import LogWanted, Renewed, RunChosen
+from tui.messages import LogWanted, Renewed
 from tui.results import (
     STRONGEST,
     WEAKEST,
@@ -34,12 +30,12 @@ from tui.results import (
     tag_of,
     verdict_text,
 )
-from tui.screens.base import WizardScreen
-from tui.screens.results_forms import install_fields, rewind_fields, rewind_settings, try_fields
+from tui.screens.results_forms import try_fields
+from tui.screens.results_uses import ResultUses
 from tui.tryout import Tryout, try_text
 from tui.upload import own_address
 from tui.widgets.curve import LossCurve
-from tui.widgets.dialogs import Edit, Told
+from tui.widgets.dialogs import Edit
 from tui.widgets.filmstrip import Filmstrip
 from tui.widgets.keyline import KeyLine
 from tui.widgets.line import Line
@@ -50,22 +46,7 @@ _Loaded = tuple[Path | None, Image.Image | None]
 _UNSAVED = "This step has no checkpoint; move to one that has."
 
 
-@dataclass
-class InstallAsked(Message):
-    """It is known what to propose for an installation."""
-
-    stage: Stage
-    before: dict[str, str]
-
-
-@dataclass
-class InstallDone(Message):
-    """A checkpoint was installed."""
-
-    done: carry.Installed
-
-
-class ResultsScreen(WizardScreen):
+class ResultsScreen(ResultUses):
     """Shows what came of a run.
 
     Args:
@@ -80,14 +61,14 @@ class ResultsScreen(WizardScreen):
     )
     BINDINGS = bindings(
         "results.earlier", "results.later", "results.best", "results.compare", "results.stronger", "results.weaker",
-        "results.try", "results.rewind", "results.install", "results.copy-tag", "results.fetch", "results.log",
+        "results.try", "results.rewind", "results.install", "results.export", "results.report", "results.copy-tag",
+        "results.fetch", "results.log",
         "results.back",
     )  # fmt: skip
     FOOTER = ("results.compare", "results.try", "results.rewind", "results.install", "app.help", "results.back")
 
     def __init__(self, folder: RunFolder, *, plain: bool = False) -> None:
-        super().__init__()
-        self.feed = RunFeed(folder)
+        super().__init__(RunFeed(folder))
         self.HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]
         self.VERTICAL_BREAKPOINTS = [(0, "-low"), (30, "-high")]
         self._plain = plain
@@ -165,11 +146,13 @@ class ResultsScreen(WizardScreen):
         return next((place for place, stage in enumerate(self._stages) if stage.is_best), len(steps) - 1)
 
     @property
-    def _stage(self) -> Stage | None:
+    def stage(self) -> Stage | None:
+        """The chosen step."""
         return self._stages[self._place] if self._stages else None
 
     @property
-    def _strength(self) -> float:
+    def strength(self) -> float:
+        """The strength of the tag and of what is tried."""
         return self._tenths / 10
 
     @on(Renewed)
@@ -187,7 +170,7 @@ class ResultsScreen(WizardScreen):
         self.draw_keys()
 
     def _draw_left(self) -> None:
-        stage = self._stage
+        stage = self.stage
         if stage is None:
             text = "Nothing was drawn or saved yet." if view_is_whole(self._view) else "Reading the run's past…"
             self._show_side("left", None, text)
@@ -229,15 +212,15 @@ class ResultsScreen(WizardScreen):
         self.post_message(Renewed())
 
     def _use_text(self) -> str:
-        stage = self._stage
+        stage = self.stage
         if stage is None or stage.checkpoint is None:
             return "This step has no checkpoint." if stage else ""
-        tag = tag_of(stage, network_name(stage, self.feed.folder), self._strength)
+        tag = tag_of(stage, network_name(stage, self.feed.folder), self.strength)
         return f"In a prompt: {tag}\nFetch it: {download_line(stage.checkpoint, own_address(os.environ))}"
 
     def why_not(self, action: str) -> str:
         """Return why an action can't be done now."""
-        stage = self._stage
+        stage = self.stage
         if action in ("log", "back"):
             return ""
         if stage is None:
@@ -248,11 +231,11 @@ class ResultsScreen(WizardScreen):
             return "This is the last step there is something of."
         if action == "best" and self._verdict.best_step is None:
             return "No step is known to be the best."
-        if action in ("try", "rewind", "install", "copy_tag", "fetch") and stage.checkpoint is None:
+        if action in ("try", "rewind", "install", "export", "copy_tag", "fetch") and stage.checkpoint is None:
             return _UNSAVED
         if action in ("try", "rewind") and self._view.status.is_live:
             return "The run needs the machine; stop it first."
-        if action in ("install", "rewind") and self.is_busy("do"):
+        if action in ("install", "rewind", "export", "report") and self.is_busy("do"):
             return "Something is being done already."
         return ""
 
@@ -275,7 +258,7 @@ class ResultsScreen(WizardScreen):
 
     def action_compare(self) -> None:
         """Keep the chosen step on the right, to look at others beside it; or take it away again."""
-        stage = self._stage
+        stage = self.stage
         if self._tryout is not None:
             self._end_tryout()
             self._beside = None
@@ -315,7 +298,7 @@ class ResultsScreen(WizardScreen):
             self._ask(self._tryout.view.prompt)
 
     def _ask(self, prompt: str) -> None:
-        stage, tryout, strength = self._stage, self._tryout, self._strength
+        stage, tryout, strength = self.stage, self._tryout, self.strength
         if stage is None or stage.checkpoint is None or tryout is None:
             return
         checkpoint, step = stage.checkpoint, stage.step
@@ -330,85 +313,6 @@ class ResultsScreen(WizardScreen):
         tryout, self._tryout = self._tryout, None
         if tryout is not None:
             self.in_background(tryout.close, "closing the drawing process", "close")
-
-    def action_rewind(self) -> None:
-        """Go back to the chosen step and on from there, in a new run."""
-        stage = self._stage
-        assert stage is not None
-        before = {"learning_rate": self._view.learning_rate, "steps": str(self._view.state.steps_total or "")}
-
-        def answered(changed: dict[str, str] | None) -> None:
-            if changed is not None:
-                self._do(
-                    f"Going on from step {stage.step:,}…",
-                    lambda: self._rewound(stage.step, rewind_settings(before, changed)),
-                )
-
-        title = f"Go on from step {stage.step:,}, in a new run"
-        self.app.push_screen(Edit(title, rewind_fields(before, stage.step), keeps_all=True), answered)
-
-    def _rewound(self, step: int, settings: dict[str, dict[str, object]]) -> None:
-        from trainer.rewind import rewind
-
-        new = rewind(self.feed.folder, step, settings)
-        jobs.watch_start(new, lambda: get_current_worker().is_cancelled)
-        self.post_message(RunChosen(new))
-
-    def action_install(self) -> None:
-        """Put the chosen step into a drawing program."""
-        stage = self._stage
-        assert stage is not None
-        name = network_name(stage, self.feed.folder)
-
-        def look() -> None:
-            self.post_message(InstallAsked(stage, {"folder": carry.likely_folder(), "name": name}))
-
-        self.in_background(look, "looking for A1111 and ComfyUI", "ask-install")
-
-    @on(InstallAsked)
-    def ask_where(self, message: InstallAsked) -> None:
-        """Ask for folder and name, then install."""
-
-        def answered(wanted: dict[str, str] | None) -> None:
-            if wanted is not None:
-                self._do("Installing…", lambda: self._install(message.stage, wanted))
-
-        title = f"Install step {message.stage.step:,}"
-        self.app.push_screen(Edit(title, install_fields(message.before), keeps_all=True), answered)
-
-    def _install(self, stage: Stage, wanted: dict[str, str]) -> None:
-        assert stage.checkpoint is not None
-        self.post_message(InstallDone(carry.install(stage.checkpoint, wanted["folder"], wanted["name"])))
-
-    @on(InstallDone)
-    def show_installed(self, message: InstallDone) -> None:
-        """Say where it lies, and copy its tag."""
-        done = message.done
-        tag = done.tag.replace(":1>", f":{self._strength:g}>")
-        self.app.copy_to_clipboard(tag)
-        lines = [f"In a prompt: {tag}", "(copied, if your terminal allows it)", "", done.path, "", *done.notes]
-        self.app.push_screen(Told("Already there" if done.was_there else "Installed", "\n".join(lines)))
-
-    def _do(self, text: str, work: Callable[[], object]) -> None:
-        self.notify(text, markup=False)
-        self.in_background(work, text, "do")
-
-    def action_copy_tag(self) -> None:
-        """Copy the tag of the chosen step."""
-        stage = self._stage
-        assert stage is not None
-        self._copy(tag_of(stage, network_name(stage, self.feed.folder), self._strength))
-
-    def action_fetch(self) -> None:
-        """Copy the line that fetches the chosen checkpoint."""
-        stage = self._stage
-        assert stage is not None
-        assert stage.checkpoint is not None
-        self._copy(download_line(stage.checkpoint, own_address(os.environ)))
-
-    def _copy(self, text: str) -> None:
-        self.app.copy_to_clipboard(text)
-        self.notify(f"Copied, if your terminal allows it: {text}", markup=False)
 
     def action_log(self) -> None:
         """Show the whole log."""

@@ -7,6 +7,8 @@ from trainer.text import printable
 from tui.screens.train_edit import prompt_problem, rate_problem
 from tui.widgets.dialogs import Field
 
+EXPORTS = ("lora", "full-diff", "diffusers", "merged-checkpoint")
+
 
 def try_fields(prompt: str) -> list[Field]:
     """Return the field of "try a prompt"."""
@@ -73,6 +75,33 @@ def install_fields(before: Mapping[str, str]) -> list[Field]:
             _folder_problem,
         ),
         Field("name", "Name", "What the tag says: <hypernet:NAME:0.8>.", before["name"], _name_problem),
+    ]
+
+
+def export_fields(checkpoint: Path) -> list[Field]:
+    """Return the fields of "export"."""
+    return [
+        Field(
+            "kind",
+            "As",
+            f"One of {', '.join(EXPORTS)}. A network with an activation or a norm is no exact change of weights.",
+            EXPORTS[0],
+            lambda text: "" if text.strip() in EXPORTS else f"Type one of {', '.join(EXPORTS)}.",
+        ),
+        Field(
+            "out",
+            "File, or folder for diffusers",
+            "Where it is written; nothing that is there already is replaced.",
+            str(checkpoint.with_name(f"{checkpoint.stem}-lora.safetensors")),
+            lambda text: "" if text.strip() else "Type a path.",
+        ),
+        Field(
+            "approximate",
+            "Take the closest where it can't be exact",
+            "no or yes; the error is measured and told.",
+            "no",
+            lambda text: "" if text.strip() in ("yes", "no") else "Type yes or no.",
+        ),
     ]
 
 

@@ -1,0 +1,185 @@
+"""What can be done with a step of a finished run: go on from it, install it, export it, fetch it."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from textual import on
+from textual.message import Message
+from textual.worker import get_current_worker
+
+from trainer.text import printable
+from tui import carry, jobs
+from tui.feed import RunFeed
+from tui.messages import RunChosen
+from tui.results import Stage, download_line, network_name, tag_of
+from tui.screens.base import WizardScreen
+from tui.screens.results_forms import export_fields, install_fields, rewind_fields, rewind_settings
+from tui.upload import own_address
+from tui.widgets.dialogs import Edit, Told
+
+
+@dataclass
+class InstallAsked(Message):
+    """It is known what to propose for an installation."""
+
+    stage: Stage
+    before: dict[str, str]
+
+
+@dataclass
+class InstallDone(Message):
+    """A checkpoint was installed."""
+
+    done: carry.Installed
+
+
+@dataclass
+class Made(Message):
+    """Something was written."""
+
+    title: str
+    text: str
+
+
+class ResultUses(WizardScreen):
+    """A screen that shows a run's steps, one of them chosen, and uses that one.
+
+    Args:
+        feed: The run.
+    """
+
+    def __init__(self, feed: RunFeed) -> None:
+        super().__init__()
+        self.feed = feed
+
+    @property
+    def stage(self) -> Stage | None:
+        """The chosen step."""
+        raise NotImplementedError
+
+    @property
+    def strength(self) -> float:
+        """The strength of the tag."""
+        raise NotImplementedError
+
+    def action_rewind(self) -> None:
+        """Go back to the chosen step and on from there, in a new run."""
+        stage = self.stage
+        assert stage is not None
+        before = {"learning_rate": self.feed.view.learning_rate, "steps": str(self.feed.view.state.steps_total or "")}
+
+        def answered(changed: dict[str, str] | None) -> None:
+            if changed is not None:
+                self._do(
+                    f"Going on from step {stage.step:,}…",
+                    lambda: self._rewound(stage.step, rewind_settings(before, changed)),
+                )
+
+        title = f"Go on from step {stage.step:,}, in a new run"
+        self.app.push_screen(Edit(title, rewind_fields(before, stage.step), keeps_all=True), answered)
+
+    def _rewound(self, step: int, settings: dict[str, dict[str, object]]) -> None:
+        from trainer.rewind import rewind
+
+        new = rewind(self.feed.folder, step, settings)
+        jobs.watch_start(new, _cancelled())
+        self.post_message(RunChosen(new))
+
+    def action_install(self) -> None:
+        """Put the chosen step into a drawing program."""
+        stage = self.stage
+        assert stage is not None
+        name = network_name(stage, self.feed.folder)
+
+        def look() -> None:
+            self.post_message(InstallAsked(stage, {"folder": carry.likely_folder(), "name": name}))
+
+        self.in_background(look, "looking for A1111 and ComfyUI", "ask-install")
+
+    @on(InstallAsked)
+    def ask_where(self, message: InstallAsked) -> None:
+        """Ask for folder and name, then install."""
+
+        def answered(wanted: dict[str, str] | None) -> None:
+            if wanted is not None:
+                self._do("Installing…", lambda: self._install(message.stage, wanted))
+
+        title = f"Install step {message.stage.step:,}"
+        self.app.push_screen(Edit(title, install_fields(message.before), keeps_all=True), answered)
+
+    def _install(self, stage: Stage, wanted: dict[str, str]) -> None:
+        assert stage.checkpoint is not None
+        cancelled = _cancelled()
+        self.post_message(InstallDone(carry.install(stage.checkpoint, wanted["folder"], wanted["name"], cancelled)))
+
+    @on(InstallDone)
+    def show_installed(self, message: InstallDone) -> None:
+        """Say where it lies, and copy its tag."""
+        done = message.done
+        tag = done.tag.replace(":1>", f":{self.strength:g}>")
+        self.app.copy_to_clipboard(tag)
+        lines = [f"In a prompt: {tag}", "(copied, if your terminal allows it)", "", done.path, "", *done.notes]
+        self.app.push_screen(Told("Already there" if done.was_there else "Installed", "\n".join(lines)))
+
+    def action_export(self) -> None:
+        """Write the chosen step for programs that know no hypernetworks."""
+        stage = self.stage
+        assert stage is not None
+        assert stage.checkpoint is not None
+        checkpoint, model = stage.checkpoint, self.feed.text("model", "path")
+
+        def work(wanted: dict[str, str]) -> None:
+            kind, out, close = (wanted[name].strip() for name in ("kind", "out", "approximate"))
+            lines = carry.export(checkpoint, kind, model, out, close == "yes", _cancelled())
+            self.post_message(Made("Exported", "\n".join(lines)))
+
+        def answered(wanted: dict[str, str] | None) -> None:
+            if wanted is not None:
+                self._do("Exporting; this takes a while…", lambda: work(wanted))
+
+        self.app.push_screen(Edit(f"Export step {stage.step:,}", export_fields(checkpoint), keeps_all=True), answered)
+
+    def action_report(self) -> None:
+        """Write the run's report."""
+
+        def work() -> None:
+            from trainer.report import write_report
+
+            path = write_report(self.feed.folder)
+            fetch = download_line(path, own_address(os.environ))
+            self.post_message(Made("Report", f"{printable(path, 1000)}\n\nFetch it: {fetch}"))
+
+        self._do("Writing the report…", work)
+
+    @on(Made)
+    def show_made(self, message: Made) -> None:
+        """Say what was made and where."""
+        self.app.push_screen(Told(message.title, message.text))
+
+    def _do(self, text: str, work: Callable[[], object]) -> None:
+        self.notify(text, markup=False)
+        self.in_background(work, text, "do")
+
+    def action_copy_tag(self) -> None:
+        """Copy the tag of the chosen step."""
+        stage = self.stage
+        assert stage is not None
+        self._copy(tag_of(stage, network_name(stage, self.feed.folder), self.strength))
+
+    def action_fetch(self) -> None:
+        """Copy the line that fetches the chosen checkpoint."""
+        stage = self.stage
+        assert stage is not None
+        assert stage.checkpoint is not None
+        self._copy(download_line(stage.checkpoint, own_address(os.environ)))
+
+    def _copy(self, text: str) -> None:
+        self.app.copy_to_clipboard(text)
+        self.notify(f"Copied, if your terminal allows it: {text}", markup=False)
+
+
+def _cancelled() -> Callable[[], bool]:
+    """Return what tells the present thread that nobody waits for it any more."""
+    worker = get_current_worker()
+    return lambda: worker.is_cancelled
