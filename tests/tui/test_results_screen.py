@@ -204,3 +204,39 @@ def test_a_live_run_opens_where_it_is_trained_and_its_results_by_u(projects: Pat
         await walker.sees("s a step")
 
     walk(body)
+
+
+def test_an_export_is_asked_for_in_words_and_its_check_is_told(projects: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = finished_run(projects)
+    asked: list[tuple[object, ...]] = []
+
+    def export(*wanted: object) -> list[str]:
+        asked.append(wanted[:5])
+        return ["/tmp/gollum-lora.safetensors", "Self-check: attention differs by 1e-07 of the effect."]
+
+    monkeypatch.setattr(carry, "export", export)
+
+    async def body(walker: Walker) -> None:
+        await open_results(walker)
+        await walker.press("e")
+        await walker.sees("Export step 200", "lora, full-diff")
+        await walker.press("ctrl+u", *"nonsense", "enter")
+        await walker.sees("Type one of lora")
+        await walker.press("ctrl+u", *"lora", "enter")
+        await walker.sees("Exported", "Self-check: attention differs")
+
+    walk(body)
+    target = str(run.hypernetworks / "gollum-200-lora.safetensors")
+    assert asked == [(run.hypernetworks / "gollum-200.pt", "lora", "", target, False)]
+
+
+def test_the_report_is_written_and_its_place_told(projects: Path) -> None:
+    run = finished_run(projects)
+
+    async def body(walker: Walker) -> None:
+        await open_results(walker)
+        await walker.press("o")
+        await walker.sees("Report", "report.html")
+
+    walk(body)
+    assert (run.path / "report.html").is_file()
