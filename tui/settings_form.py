@@ -79,8 +79,8 @@ def group_members(section: str) -> list[Setting]:
 
 def _setting(name: str, field: Any) -> Setting:
     last = name.rpartition(".")[2].replace("_", " ")
-    bounds = bounds_text(field)
-    default = value_text(field.get_default())
+    bounds = _grouped(bounds_text(field))
+    default = _grouped(value_text(field.get_default()))
     facts = [part for part in (bounds, f"default {default}" if default else "") if part]
     help_text = f"{field.description}" + (f" ({'; '.join(facts)})" if facts else "")
     return Setting(name, LABELS.get(name, last), help_text, _choices(name, field.annotation))
@@ -163,7 +163,7 @@ def _name_of(place: Sequence[int | str]) -> str:
 
 def _advice(name: str, problem: Any) -> str:
     fields = dict(fields_of(RunConfig))
-    bounds = bounds_text(fields[name]) if name in fields else ""
+    bounds = _grouped(bounds_text(fields[name])) if name in fields else ""
     kind, limits = problem["type"], f", {bounds}" if bounds else ""
     if kind in ("int_parsing", "int_from_float", "int_type"):
         return f"Type a whole number{limits}."
@@ -173,6 +173,11 @@ def _advice(name: str, problem: Any) -> str:
         return f"Type {'one of ' if 'steps of' in bounds else 'a number, '}{bounds}."
     reason = printable(problem["msg"].removeprefix("Value error, "), 200)
     return f"It {reason}." if re.match(r"(must|may|is|needs|holds)\b", reason) else f"{reason[0].upper()}{reason[1:]}."
+
+
+def _grouped(text: str) -> str:
+    """Return a text with commas in its large whole numbers."""
+    return re.sub(r"(?<![\d.])\d{5,}(?![\d.])", lambda found: f"{int(found[0]):,}", text)
 
 
 def _template_problem(text: str) -> dict[str, str]:

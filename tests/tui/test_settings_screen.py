@@ -97,6 +97,40 @@ def test_answers_land_in_the_project_and_nothing_else_does(demo: Project, size: 
 
 
 @pytest.mark.usefixtures("demo")
+def test_the_help_explains_the_step_and_its_keys() -> None:
+    async def body(walker: Walker) -> None:
+        await begin(walker)
+        await walker.press("f1")
+        await walker.sees("Help", "How strongly and how long", "A preset fills all fields.")
+        await walker.press("escape")
+        await walker.misses("A preset fills all fields.")
+
+    walk(body)
+
+
+@pytest.mark.parametrize("ascii_only", [True, False])
+@pytest.mark.usefixtures("demo")
+def test_any_size_works_and_can_change_at_any_time(ascii_only: bool) -> None:
+    async def body(walker: Walker) -> None:
+        await begin(walker) if not ascii_only else await begin_plain(walker)
+        for size in [(40, 8), (200, 60), (20, 5), (100, 30), (80, 24)]:
+            await walker.resize(*size)
+            await walker.until(lambda: "4 Settings" in walker.rows()[0] and "Ctrl+N" in " ".join(walker.rows()[-3:]))
+        frame = await walker.sees("RAM", "Disk", "Rate")
+        assert frame.isascii() == ascii_only
+
+    walk(body, ascii_only=ascii_only)
+
+
+async def begin_plain(walker: Walker) -> None:
+    await walker.sees("> demo")
+    await walker.press("e")
+    await walker.sees("1 Folders *", "the demo model")
+    await walker.press(str([step.id for step in present_steps()].index("settings") + 1))
+    await walker.sees("Settings *", "UNet", "Disk")
+
+
+@pytest.mark.usefixtures("demo")
 def test_folded_settings_open_by_key_and_an_error_in_them_is_found() -> None:
     async def body(walker: Walker) -> None:
         await begin(walker)
@@ -157,7 +191,7 @@ def test_every_setting_has_a_field_and_comes_back_as_it_was() -> None:
 def test_errors_say_what_to_type() -> None:
     config = RunConfig()
     wrong = {
-        "training.steps": ("x", "Type a whole number, 1 to 10000000 steps."),
+        "training.steps": ("x", "Type a whole number, 1 to 10,000,000 steps."),
         "data.size": ("100", "64 to 2048 px, in steps of 64"),
         "network.layer_structure": ("2,1", "must begin and end with 1"),
         "name": ("a/b", "may hold letters"),

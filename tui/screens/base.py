@@ -34,7 +34,7 @@ class WizardScreen(Screen[None]):
 
     def help_text(self) -> str:
         """Return what the help begins with."""
-        return self.PURPOSE
+        return "\n\n".join([self.PURPOSE, *self.HELP.splitlines()])
 
     def footer(self) -> Sequence[str]:
         """Return the ids of the actions that the last line shows, six at most."""

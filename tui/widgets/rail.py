@@ -30,7 +30,8 @@ class Stop:
 
 
 class Rail(Static):
-    """Draws the stops in one line; where there is less room, first those done lose their titles, then all others."""
+    """Draws the stops in one line; where there is less room, first those done lose their titles, then all others;
+    in the end only the present one is left."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -50,15 +51,18 @@ class Rail(Static):
     def _draw(self) -> None:
         width = self.content_size.width
         least = min(LEAST_NAME, cell_len(self._title))
-        texts: list[str] = []
+        stops, texts = self._stops, [""]
         for shortened in ((), (True,), (True, False)):
-            texts = [stop.text(short=stop.is_done in shortened) for stop in self._stops]
+            texts = [stop.text(short=stop.is_done in shortened) for stop in stops]
             if least + sum(cell_len(text) + 2 for text in texts) <= width:
                 break
+        else:
+            stops = [stop for stop in stops if stop.is_here]
+            texts = [stop.text(short=False) for stop in stops]
         room = width - sum(cell_len(text) + 2 for text in texts)
         parts = [Content.styled(fit(self._title, max(0, min(cell_len(self._title), MOST_NAME, room))), "bold $primary")]
         parts += [
             Content.styled(text, "bold $primary" if stop.is_here else "$text-muted")
-            for stop, text in zip(self._stops, texts, strict=True)
+            for stop, text in zip(stops, texts, strict=True)
         ]
         self.update(Content("  ").join(parts))
