@@ -13,6 +13,7 @@ from trainer.doctor.findings import (
     GIB,
     Finding,
     Standing,
+    captioners_finding,
     card_findings,
     colour_text,
     extras_findings,
@@ -150,3 +151,11 @@ def test_a_driver_that_cannot_tell_its_version_is_a_driver() -> None:
             pass
 
     assert driver_version(Nvml()) == "of unknown version"
+
+
+def test_captioners_that_could_start_are_named() -> None:
+    told = captioners_finding({"blip": "ready", "wd": "to be downloaded (about 0.4 GB)"})
+    assert told.text == "blip ready"
+    none = captioners_finding({"blip": "to be downloaded (about 1 GB)"})
+    assert "no model" in none.text
+    assert "hypernet caption --list" in none.advice

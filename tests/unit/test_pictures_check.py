@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 from PIL import Image, ImageFilter, ImageOps
 from support.photos import copy_photographs, photograph, photographs
@@ -130,6 +131,27 @@ def test_interrupted_check_goes_on_where_it_was(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(KeyboardInterrupt):
         check_folder(tmp_path / "pictures", 512, record=record, workers=1, progress=interrupt)
     assert len(checkup.read_findings(record)) == 3
+
+
+def test_memory_stays_flat_over_many_pictures(tmp_path: Path) -> None:
+    one = tmp_path / "one.jpg"
+    Image.open(photograph("china")).resize((1000, 750)).save(one)
+    (tmp_path / "many").mkdir()
+    for index in range(120):  # the same pixels, other files
+        (tmp_path / "many" / f"{index}.jpg").write_bytes(one.read_bytes() + index.to_bytes(4, "big"))
+    seen: list[int] = []
+    check_folder(
+        tmp_path / "many",
+        512,
+        record=tmp_path / "record.json",
+        workers=1,
+        progress=lambda done, total, latest: seen.append(psutil.Process().memory_info().rss),
+    )
+    assert len(seen) == 120
+    decoded = 1000 * 750 * 3
+    assert seen[-1] - seen[20] < 20 * decoded, "a hundred decoded pictures would be five times that"
+    # 10,000 pictures: a record of some megabytes.
+    assert (tmp_path / "record.json").stat().st_size < 120 * 1500
 
 
 def test_captions_are_checked(tmp_path: Path) -> None:

@@ -108,11 +108,18 @@ def _hypernetwork_facts(file: Path) -> dict[str, Any]:
 def doctor(as_json: Json = False) -> None:
     """Look at this machine: GPU, driver, torch, memory, disk, terminal, logout, models, extras; say what to do."""
     from trainer.devices import gauges_text, read_gauges
-    from trainer.doctor.look import look_at_machine, look_at_terminal, look_at_torch, versions, whole_environment
+    from trainer.doctor.look import (
+        look_at_captioners,
+        look_at_machine,
+        look_at_terminal,
+        look_at_torch,
+        versions,
+        whole_environment,
+    )
     from trainer.project import projects_root
     from trainer.run.launch import logout_warning
 
-    found = [*look_at_machine(), look_at_torch(), *look_at_terminal(whole_environment())]
+    found = [*look_at_machine(), look_at_captioners(), look_at_torch(), *look_at_terminal(whole_environment())]
     gauges = read_gauges(disk=_existing(projects_root()))
     if as_json:
         facts = {

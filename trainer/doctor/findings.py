@@ -145,6 +145,18 @@ def models_finding(paths: Sequence[str], a1111: Sequence[str]) -> Finding:
     return Finding("Models", Standing.FINE, f"{len(paths):,} found, the newest {printable(paths[0])}{where}")
 
 
+def captioners_finding(standings: Mapping[str, str]) -> Finding:
+    """Tell which captioners could start at once.
+
+    Args:
+        standings: "ready", or what is missing, by the captioner's name.
+    """
+    ready = [name for name, standing in standings.items() if standing == "ready"]
+    text = f"{', '.join(ready)} ready" if ready else "no model of a captioner is here"
+    advice = "" if ready else "They are downloaded when asked for; `hypernet caption --list` says what each needs."
+    return Finding("Captions", Standing.FINE, text, advice)
+
+
 def extras_findings(wanted: Mapping[str, Sequence[str]], missing: Sequence[str]) -> list[Finding]:
     """Tell which optional parts are installed.
 

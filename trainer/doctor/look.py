@@ -12,6 +12,7 @@ from importlib import metadata
 from trainer.devices import driver_version, read_gauges
 from trainer.doctor.findings import (
     Finding,
+    captioners_finding,
     card_findings,
     extras_findings,
     logout_finding,
@@ -45,6 +46,13 @@ def look_at_machine() -> list[Finding]:
         models_finding([str(model.path) for model in models], [str(folder) for folder in a1111]),
         *extras_findings(extras, [name for names in extras.values() for name in names if not is_installed(name)]),
     ]
+
+
+def look_at_captioners() -> Finding:
+    """Look which captioners' models are here."""
+    from trainer.captions.captioners import list_captioners
+
+    return captioners_finding({info.name: info.standing for info in list_captioners()})
 
 
 def look_at_torch() -> Finding:
