@@ -140,10 +140,12 @@ def option_lines(asked: Asked, width: int) -> list[str]:
     names = [f"{place + 1}  {option.title}" for place, option in enumerate(asked.options)]
     figures = [(option.peak.rjust(8) if option.peak else "", option.fits, option.pace) for option in asked.options]
     # What has no figures ("wait until memory is free") may run on where the others have theirs.
-    told = table([(name, *cells) for name, cells in zip(names, figures, strict=True) if any(cells)], width)
-    lefts = [told.pop(0) if any(cells) else name for name, cells in zip(names, figures, strict=True)]
     best = ["best" if option.id == asked.default else "" for option in asked.options]
     prices = [option.price for option in asked.options]
+    # A long name gives way before any figure does.
+    room = max(24, width - sum(longest + 2 for longest in (max(map(len, prices), default=0), len("best")) if longest))
+    told = table([(name, *cells) for name, cells in zip(names, figures, strict=True) if any(cells)], room)
+    lefts = [told.pop(0) if any(cells) else name for name, cells in zip(names, figures, strict=True)]
     return table(list(zip(lefts, prices, best, strict=True)), width, 24)
 
 

@@ -39,6 +39,14 @@ def test_options_are_aligned_with_memory_fit_pace_and_price_and_the_default_is_b
     assert all(cell_len(line) <= 40 for line in option_lines(asked(options=options), 40))
 
 
+def test_a_long_name_gives_way_before_any_figure() -> None:
+    tree = {"id": "medvram", "title": "Weights in 8 bits or kept in RAM, one picture at once", "peak_bytes": 2**30,
+            "fits": True, "step_s": 0.25, "price": "same result"}  # fmt: skip
+    row = option_lines(asked(options=[tree]), 76)[0]
+    assert "…  " in row
+    assert "1.0 GiB  fits  0.25 s a step  same result" in row
+
+
 def test_the_clock_counts_down_to_the_supervisors_deadline_and_never_promises_more() -> None:
     told = asked(deadline_t=1048.2)
     assert clock_text(told, 1000) == "Goes on with 2 in 49 s if nobody answers."
