@@ -1,5 +1,7 @@
 """Whether an optimizer step that failed halfway has changed anything."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -10,8 +12,9 @@ COUNTER = "step"
 class StepGuard:
     """Tells after the failure of a step whether weights and moments are as they were before it.
 
-    A fused step is one operation that is done or not. Any other counts as half done when torch has counted a change
-    in place of some tensor (`Tensor._version`), so that nothing need be copied.
+    A fused step of AdamW is one operation that is done or not; only its counters are raised beforehand, which is why
+    they are copied. Of the plain one torch counts each change in place (`Tensor._version`). Any other optimizer
+    counts as half done.
 
     Args:
         optimizer: The optimizer, with its weights.
@@ -21,12 +24,18 @@ class StepGuard:
         self._optimizer = optimizer
         self._versions: dict[int, int] | None = None
         self._done = False
+        self._counters: list[Tensor] = []
+        self._counts: Sequence[Tensor] = ()
         optimizer.register_step_post_hook(self._note_end)
 
     def begin(self) -> None:
         """Remember how everything is."""
+        tensors = self._tensors()
         self._done = False
-        self._versions = {id(tensor): tensor._version for _, _, tensor in self._tensors()}
+        self._versions = {id(tensor): tensor._version for _, _, tensor in tensors}
+        self._counters = [tensor for _, name, tensor in tensors if name == COUNTER]
+        # One operation for all of them: a copy each would cost a launch each.
+        self._counts = torch._foreach_add(self._counters, 0) if self._counters else []
 
     def end(self) -> None:
         """Take note that the step was done and all that belongs to it."""
@@ -37,7 +46,7 @@ class StepGuard:
         before, self._versions = self._versions, None
         if before is None:
             return True
-        if self._done:
+        if self._done or type(self._optimizer) is not torch.optim.AdamW:
             return False
         whole = True
         for parameter, name, tensor in self._tensors():
@@ -45,11 +54,12 @@ class StepGuard:
                 # Made by this very step, and zero as long as it did nothing.
                 whole = whole and (name == COUNTER or not bool(tensor.any()))
                 self._optimizer.state.pop(parameter, None)
-            elif tensor._version != before[id(tensor)]:
-                if name == COUNTER:
-                    tensor.sub_(1)
-                else:
-                    whole = False
+            elif name != COUNTER and tensor._version != before[id(tensor)]:
+                whole = False
+        for parameter in [each for each, state in self._optimizer.state.items() if not state]:
+            del self._optimizer.state[parameter]
+        for counter, count in zip(self._counters, self._counts, strict=True):
+            counter.copy_(count)
         return whole
 
     def _note_end(self, *_: object) -> None:
