@@ -113,7 +113,10 @@ def _legend(plan: "Plan") -> list[str]:
         (any(way.offload == "all" for way in ways), "lowvram: all layers are on the host"),
     )
     words = [text for present, text in kinds if present]
-    return [f"{'; '.join(words)}. All but full, micro-batch and checkpointing update on the host."] if words else []
+    if not words:
+        return []
+    aside = " With each of them AdamW updates on the host." if any(way.optimizer_on_host for way in ways) else ""
+    return [f"{'; '.join(words)}.{aside}"]
 
 
 def _faster(plan: "Plan", own: "RungPlan") -> list[str]:
