@@ -104,7 +104,7 @@ def folders_text(name: str) -> str:
 
 
 def new_project(name: str, pictures: Path, model: ModelLook) -> "Project":
-    """Make a project for a model, with pictures of the size it was made for.
+    """Make a project for a model, with pictures of the size it was made for; its runs ask when something goes wrong.
 
     Raises:
         AppError: it can't be made.
@@ -112,9 +112,7 @@ def new_project(name: str, pictures: Path, model: ModelLook) -> "Project":
     from trainer.project import create_project
 
     project = create_project(name, pictures, str(model.path))
-    native = model.native_size_px
-    return (
-        project.update(settings={"data": {"size": native}})
-        if native not in (0, project.settings().data.size)
-        else project
-    )
+    settings: dict[str, object] = {"recovery": {"on_oom": "ask"}}
+    if model.native_size_px not in (0, project.settings().data.size):
+        settings["data"] = {"size": model.native_size_px}
+    return project.update(settings=settings)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 DEMO = "demo"
 KEPT = (
     "name", "data.folder", "data.size", "network.start_from", "preview.prompt", "memory.device",
+    "recovery.on_oom",
     "model.path", "model.vae", "model.prediction_type", "model.clip_skip",
 )  # fmt: skip
 """What belongs to the subject, the model or the machine: another preset leaves it, and none holds it."""

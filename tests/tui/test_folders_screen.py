@@ -52,6 +52,7 @@ def test_a_project_is_made_of_a_typed_folder_and_the_found_model(projects: Path,
     assert made.pictures.name == "gollum"
     settings = made.settings()
     assert (settings.model.path, settings.data.size) == (str(demo_model_dir()), 64)
+    assert settings.recovery.on_oom == "ask"
 
 
 @pytest.mark.usefixtures("projects")
