@@ -57,6 +57,18 @@ def _check_tf32(device: torch.device) -> None:
     )
 
 
+def idle_settings(settings: MemorySettings, device: torch.device) -> list[str]:
+    """Return a warning for each memory setting that frees nothing on this device."""
+    if device.type == "cuda" or settings.vram_limit:
+        return []
+    names = [
+        name
+        for name, idle in (("offload", settings.offload != "none"), ("optimizer_on_host", settings.optimizer_on_host))
+        if idle
+    ]
+    return [f"memory.{name} frees nothing on {device.type}, where the host's memory is the same." for name in names]
+
+
 def device_text(device: torch.device) -> str:
     """Return a device's name for people."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

@@ -20,7 +20,7 @@ from trainer.errors import AppError
 from trainer.hypernetwork import Hypernetwork, Structure, load
 from trainer.memory.apply import place_unet
 from trainer.memory.fallback import RoomyEncoder, RoomyVae
-from trainer.placement import choose_device, choose_dtype
+from trainer.placement import choose_device, choose_dtype, idle_settings
 from trainer.schedule import Schedule
 from trainer.step import Denoiser
 from trainer.text import printable
@@ -63,6 +63,7 @@ def prepare(config: RunConfig, project_root: Path, phase: Phase, resumed_at: int
     dtype = choose_dtype(config.memory, device)
     pictures, warnings = find_training_pictures(project_root / config.data.folder, config.data)
 
+    warnings += idle_settings(config.memory, device)
     phase("loading the base model", 0, 1)
     model_path = Path(config.model.path)
     base = load_parts(config, dtype)

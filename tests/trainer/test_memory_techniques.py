@@ -17,6 +17,7 @@ from trainer.memory.account import LiveBytes
 from trainer.memory.apply import arithmetic, make_optimizer, place_unet
 from trainer.memory.layers import block_layers
 from trainer.memory.stored import StoredConv2d, StoredLinear, frozen_tensors, pack, unpack
+from trainer.placement import idle_settings
 from trainer.resume_state import optimizer_tensors, restore_optimizer
 from trainer.step import Denoiser, MicroBatch, accumulate_gradient
 
@@ -228,6 +229,16 @@ def test_a_gradient_scaler_skips_a_bad_step_on_the_host_too(plain_unet: Any) -> 
     assert scaler.get_scale() == 1.0
     for name, value in run.net.state_dict().items():
         assert torch.equal(value, before[name]), name
+
+
+def test_what_frees_nothing_on_the_cpu_is_said() -> None:
+    settings = MemorySettings(offload="all", optimizer_on_host=True)
+    assert [warning.split()[0] for warning in idle_settings(settings, CPU)] == [
+        "memory.offload",
+        "memory.optimizer_on_host",
+    ]
+    assert not idle_settings(settings, torch.device("cuda"))
+    assert not idle_settings(MemorySettings(), CPU)
 
 
 def test_tf32_is_on_for_the_run_alone() -> None:
