@@ -84,26 +84,6 @@ def make_optimizer(
 
 
 @contextmanager
-def moments_aside(optimizer: torch.optim.Optimizer) -> Iterator[None]:
-    """Have AdamW's moments on the host inside this block, to make room for a preview."""
-    moved = [
-        (state, name, value)
-        for state in optimizer.state.values()
-        for name, value in state.items()
-        if isinstance(value, Tensor) and value.device.type != "cpu"
-    ]
-    devices = [value.device for _, _, value in moved]
-    for state, name, value in moved:
-        state[name] = value.to("cpu")
-    moved = [(state, name, state[name]) for state, name, _ in moved]
-    try:
-        yield
-    finally:
-        for (state, name, value), device in zip(moved, devices, strict=True):
-            state[name] = value.to(device)
-
-
-@contextmanager
 def arithmetic(settings: MemorySettings) -> Iterator[None]:
     """Have products of float32 on CUDA computed as the settings say, inside this block: exactly, or in TF32."""
     backends: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)  # type: ignore[attr-defined]
