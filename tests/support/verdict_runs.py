@@ -14,7 +14,7 @@ from typing import Any
 
 from tests.support.projects import make_run, run_to_end
 from trainer.captions.filename import words_of
-from trainer.captions.folder import caption_folder
+from trainer.captions.folder import caption_folder, each
 from trainer.demo.assets import demo_model_dir, demo_pictures_dir
 from trainer.pictures.folder import crop_folder
 from trainer.pictures.look import picture_files
@@ -79,7 +79,7 @@ def style_project(root: Path, name: str, pictures: int = ALL) -> Project:
     sources = read_manifest(project.processed).source_of()
     caption_folder(
         picture_files(project.processed),
-        lambda crop: words_of(crop.stem),
+        each(lambda crop: words_of(crop.stem)),
         source_of={crop: project.pictures / source for crop, source in sources.items()},
     )
     return project
