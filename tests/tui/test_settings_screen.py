@@ -72,6 +72,31 @@ def test_the_plan_follows_every_key_and_without_colour_too(monkeypatch: pytest.M
     walk(body)
 
 
+@pytest.mark.usefixtures("demo")
+@pytest.mark.parametrize(("move", "back"), [("tab", "shift+tab"), ("down", "up")])
+def test_digits_right_behind_a_move_are_typed_and_alone_they_jump(move: str, back: str) -> None:
+    async def body(walker: Walker) -> None:
+        await begin(walker)
+        await walker.burst(move, *["backspace"] * 5, "1", "2", "3", move, *["backspace"] * 5, "4")
+        await walker.sees("Settings ●", "123")
+        await walker.burst(back, "5", back, "3")
+        await walker.sees("Caption ●")
+        await walker.press("4")
+        await walker.sees("Settings ●", "1235")
+
+    walk(body)
+
+
+@pytest.mark.usefixtures("demo")
+def test_digits_right_behind_an_accepted_choice_do_not_jump() -> None:
+    async def body(walker: Walker) -> None:
+        await begin(walker)
+        await walker.burst("enter", "2")
+        await walker.sees("Settings ●", "demo2")
+
+    walk(body)
+
+
 @SIZES
 def test_answers_land_in_the_project_and_nothing_else_does(demo: Project, size: tuple[int, int]) -> None:
     path = demo.root / PROJECT_FILE

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Awaitable, Callable
 
+from textual import events
 from textual.app import App
 from textual.pilot import Pilot
 
@@ -28,6 +29,12 @@ class Walker:
     async def press(self, *keys: str) -> None:
         """Press keys, one after the other."""
         await self._pilot.press(*keys)
+
+    async def burst(self, *keys: str) -> None:
+        """Press keys faster than they are taken, as when a slow connection delivers them all at once."""
+        for key in keys:
+            self.app.post_message(events.Key(key, key if len(key) == 1 else None))
+        await self._pilot.pause()
 
     async def type(self, text: str) -> None:
         """Type plain letters and digits."""

@@ -43,10 +43,14 @@ class HelpChanged(Message):
 
 _NO_CONTROLS = r"[^\x00-\x1f\x7f-\x9f]*"
 _MOST_SHOWN = 4000
-_MOVES: list[BindingType] = [
-    Binding("down", "leave(1)", show=False),
-    Binding("up", "leave(-1)", show=False),
+# With priority they act before the next key is passed on: what is typed right behind one lands in the next field.
+MOVES: list[BindingType] = [
+    Binding("tab", "app.focus_next", show=False, priority=True),
+    Binding("shift+tab", "app.focus_previous", show=False, priority=True),
+    Binding("down", "leave(1)", show=False, priority=True),
+    Binding("up", "leave(-1)", show=False, priority=True),
 ]
+"""The keys between fields."""
 
 
 def _anything(text: str) -> str:
@@ -58,7 +62,8 @@ def leave(field: Widget, by: int) -> None:
     chain = field.screen.focus_chain
     place = chain.index(field) + by if field in chain else -1
     if 0 <= place < len(chain):
-        chain[place].focus()
+        # At once, where Widget.focus() waits its turn behind the keys that came since.
+        field.screen.set_focus(chain[place])
 
 
 class TextField(PromptInput):
@@ -72,7 +77,7 @@ class TextField(PromptInput):
         value: The first text.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = _MOVES
+    BINDINGS: ClassVar[list[BindingType]] = MOVES
 
     def __init__(
         self,
@@ -169,7 +174,7 @@ class ChoiceField(Static, can_focus=True):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        *_MOVES,
+        *MOVES,
         Binding("right,space", "move(1)", show=False),
         Binding("left", "move(-1)", show=False),
         Binding("enter", "accept", show=False),

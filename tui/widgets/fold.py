@@ -7,7 +7,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
-from tui.widgets.fields import leave
+from tui.widgets.fields import MOVES, leave
 
 
 class Fold(Static, can_focus=True):
@@ -19,11 +19,10 @@ class Fold(Static, can_focus=True):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
+        *MOVES,
         Binding("enter,space", "fold", show=False),
         Binding("right", "fold(True)", show=False),
         Binding("left", "fold(False)", show=False),
-        Binding("down", "leave(1)", show=False),
-        Binding("up", "leave(-1)", show=False),
     ]
 
     class Toggled(Message):

@@ -31,7 +31,7 @@ class PathField(TextField):
         options: As of any text field.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("tab", "complete", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("tab", "complete", show=False, priority=True)]
 
     def __init__(self, help_text: str, check: Check, *, suffixes: Sequence[str] = (), **options: Any) -> None:
         super().__init__(help_text, check, suggester=_PathSuggester(suffixes), **options)
