@@ -15,6 +15,7 @@ from trainer.config.read import validated
 from trainer.draw_request import DrawRequest, read_request
 from trainer.drawing_setup import DrawingSetup, default_request, open_setup
 from trainer.errors import AppError
+from trainer.files import write_atomic
 from trainer.hypernetwork.find import find_hypernetworks
 from trainer.hypernetwork.prompt_tags import parse_prompt
 from trainer.run.folder import RunFolder
@@ -24,6 +25,7 @@ Kind = Literal["step", "strength", "prompt"]
 MOST_CHECKPOINTS = 6
 """Taken of a run unasked, evenly spread, the last one always."""
 MOST_CELLS = 400
+CHOICE = "chosen.json"
 _log = logging.getLogger(__name__)
 
 
@@ -229,3 +231,25 @@ def newest_grid(run: RunFolder) -> Path | None:
     """Return the folder of the last finished grid of a run."""
     sheets = sorted(grids_of(run).glob("*/grid.png"), key=lambda path: path.stat().st_mtime)
     return sheets[-1].parent if sheets else None
+
+
+def latest_grid(run: RunFolder) -> Path | None:
+    """Return the folder of the grid of a run that was drawn at last, whole or not."""
+    indexes = sorted(grids_of(run).glob("*/grid.json"), key=lambda path: path.stat().st_mtime)
+    return indexes[-1].parent if indexes else None
+
+
+def choose_cell(folder: Path, row: int, column: int) -> None:
+    """Write down which picture of a grid was taken as the best."""
+    write_atomic(folder / CHOICE, json.dumps({"row": row, "column": column}) + "\n")
+
+
+def chosen_cell(folder: Path, grid: DrawnGrid) -> tuple[int, int] | None:
+    """Return row and column of the picture that was taken; None where none was."""
+    try:
+        choice = json.loads((folder / CHOICE).read_text("utf-8"))
+        cell = int(choice["row"]), int(choice["column"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        _log.debug("no choice in %s: %s", folder, error)
+        return None
+    return cell if 0 <= cell[0] < len(grid.rows) and 0 <= cell[1] < len(grid.columns) else None

@@ -21,7 +21,17 @@ from trainer.run.folder import RunFolder
 from trainer.text import printable
 from tui.glyphs import GlyphFilter, ascii_only, console_font
 from tui.keys import KEYS, Key, bindings, key_name, read_keymap
-from tui.messages import JourneyWanted, LogWanted, QuestionOpen, ResultsWanted, RunChosen, StepsLeft, StepWanted
+from tui.messages import (
+    CellTaken,
+    GridWanted,
+    JourneyWanted,
+    LogWanted,
+    QuestionOpen,
+    ResultsWanted,
+    RunChosen,
+    StepsLeft,
+    StepWanted,
+)
 from tui.screens.base import WizardScreen
 from tui.screens.home import HomeScreen
 from tui.widgets.dialogs import Trouble
@@ -195,6 +205,24 @@ class WizardApp(App[None], inherit_bindings=False):
         from tui.screens.log import LogScreen
 
         self.push_screen(LogScreen(message.feed))
+
+    @on(GridWanted)
+    def show_grid(self, message: GridWanted) -> None:
+        """Show the grid of a run."""
+        from tui.screens.grid import GridScreen
+
+        self.push_screen(GridScreen(message.feed, plain=self.is_plain))
+
+    @on(CellTaken)
+    def take_cell(self, message: CellTaken) -> None:
+        """Go on in the results with what was taken in the grid."""
+        from tui.screens.grid import GridScreen
+        from tui.screens.results import ResultsScreen
+
+        if isinstance(self.screen, GridScreen):
+            self.pop_screen()
+        if isinstance(self.screen, ResultsScreen):
+            self.screen.take(message.step, message.strength)
 
     @on(QuestionOpen)
     def show_question(self, message: QuestionOpen) -> None:

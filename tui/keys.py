@@ -116,6 +116,9 @@ KEYS = (
     Key("results.weaker", "minus", "weaker", "Lower the strength of the tag and of what is tried"),
     Key("results.try", "t", "try a prompt", "Draw a prompt with this step, here; arrows and + - draw it anew"),
     Key(
+        "results.grid", "g", "grid", "Draw one prompt by several steps at several strengths, and take the best picture"
+    ),
+    Key(
         "results.rewind",
         "r",
         "rewind",
@@ -128,6 +131,19 @@ KEYS = (
     Key("results.fetch", "f", "copy scp line", "Copy the line that fetches this checkpoint, for the other computer"),
     Key("results.log", "l", "log", "Read the whole story of the run and what its worker printed"),
     Key("results.back", "escape", "back", "Back to where you came from"),
+    Key("grid.earlier", "left", "earlier", "Look at the same strength of the step before"),
+    Key("grid.later", "right", "later", "Look at the same strength of the next step"),
+    Key("grid.stronger", "up", "stronger", "Look at the same step at the next higher strength"),
+    Key("grid.weaker", "down", "weaker", "Look at the same step at the next lower strength"),
+    Key(
+        "grid.take",
+        "enter",
+        "take",
+        "Mark this picture as the best; the results go on with its step and strength",
+    ),
+    Key("grid.new", "n", "new grid", "Choose steps, strengths and a prompt, and have them drawn"),
+    Key("grid.cancel", "t", "stop the work", "Stop drawing; what is drawn stays, and the rest can follow"),
+    Key("grid.back", "escape", "back", "Back to the results; the drawing goes on"),
     Key("recover.accept", "enter", "go on", "Go on in the chosen way"),
     Key("recover.log", "l", "log", "Read the whole story of the run and what its worker printed"),
     Key("recover.back", "escape", "back", "Back to the run; the question stays open"),

@@ -81,6 +81,22 @@ class CommandSent(Message):
 
 
 @dataclass
+class GridWanted(Message):
+    """The user wants to see the same prompt at several steps and strengths."""
+
+    feed: "RunFeed"
+
+
+@dataclass
+class CellTaken(Message):
+    """A picture of a grid was taken as the best."""
+
+    step: int | None
+    """None where the grid isn't one of steps."""
+    strength: float
+
+
+@dataclass
 class JourneyWanted(Message):
     """The user wants to walk through the steps of a project, or of a new one."""
 

@@ -16,7 +16,7 @@ from trainer.run.status import Status
 from trainer.verdict import Verdict, judge_training
 from tui.feed import RunFeed, RunView
 from tui.keys import bindings
-from tui.messages import LogWanted, Renewed
+from tui.messages import GridWanted, LogWanted, Renewed
 from tui.results import (
     STRONGEST,
     WEAKEST,
@@ -61,11 +61,10 @@ class ResultsScreen(ResultUses):
     )
     BINDINGS = bindings(
         "results.earlier", "results.later", "results.best", "results.compare", "results.stronger", "results.weaker",
-        "results.try", "results.rewind", "results.install", "results.export", "results.report", "results.copy-tag",
-        "results.fetch", "results.log",
-        "results.back",
+        "results.try", "results.grid", "results.rewind", "results.install", "results.export", "results.report",
+        "results.copy-tag", "results.fetch", "results.log", "results.back",
     )  # fmt: skip
-    FOOTER = ("results.compare", "results.try", "results.rewind", "results.install", "app.help", "results.back")
+    FOOTER = ("results.compare", "results.try", "results.grid", "results.install", "app.help", "results.back")
 
     def __init__(self, folder: RunFolder, *, plain: bool = False) -> None:
         super().__init__(RunFeed(folder))
@@ -233,6 +232,8 @@ class ResultsScreen(ResultUses):
             return "No step is known to be the best."
         if action in ("try", "rewind", "install", "export", "copy_tag", "fetch") and stage.checkpoint is None:
             return _UNSAVED
+        if action == "grid" and not any(stage.checkpoint for stage in self._stages):
+            return "This run has no checkpoint to draw with."
         if action in ("try", "rewind") and self._view.status.is_live:
             return "The run needs the machine; stop it first."
         if action in ("install", "rewind", "export", "report") and self.is_busy("do"):
@@ -313,6 +314,22 @@ class ResultsScreen(ResultUses):
         tryout, self._tryout = self._tryout, None
         if tryout is not None:
             self.in_background(tryout.close, "closing the drawing process", "close")
+
+    def action_grid(self) -> None:
+        """Look at many steps and strengths at once."""
+        self._end_tryout()
+        self._draw()
+        self.post_message(GridWanted(self.feed))
+
+    def take(self, step: int | None, strength: float) -> None:
+        """Go on with a step and a strength that were taken elsewhere.
+
+        Args:
+            step: The step; None keeps the chosen one.
+            strength: The strength; brought to what can be set here.
+        """
+        self._step = self._step if step is None else step
+        self._set_strength(round(10 * strength))
 
     def action_log(self) -> None:
         """Show the whole log."""
