@@ -118,6 +118,26 @@ def test_search_and_replace_shows_what_changes_first_and_can_be_undone(project: 
     walk(body)
 
 
+def test_a_regular_expression_that_takes_for_ever_lets_the_wizard_go_on(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainer.captions.patterns.PATIENCE_S", 1.0)
+    caption_file(project, 3).write_text("a" * 200 + "!")
+
+    async def body(walker: Walker) -> None:
+        await open_captions(walker, project)
+        await walker.sees("4 captioned")
+        await walker.press("r", *"(a|aa)+$", "enter", "x", "enter", "right", "enter")
+        await walker.sees("Looking what would change…")
+        await walker.press("down")
+        frame = await walker.sees("a dog, sea", "3 of 75 tokens")
+        assert "takes too long" not in frame, "it answers to keys meanwhile"
+        await walker.sees("The regular expression takes too long", "(a|aa)+$", "a+ instead of")
+
+    walk(body)
+    assert texts(project)[3] == "a" * 200 + "!"
+
+
 def test_texts_around_tags_and_their_order(project: Project) -> None:
     async def body(walker: Walker) -> None:
         await open_captions(walker, project)

@@ -1,7 +1,10 @@
 """Editing many captions at once."""
 
+import time
+
 import pytest
 
+from trainer.captions import patterns
 from trainer.captions.edit import replaced, sorted_tags, tag_counts, tags_of, with_prefix, with_suffix, without_tag
 from trainer.errors import AppError
 
@@ -22,6 +25,15 @@ def test_regular_expressions_have_groups_and_their_mistakes_are_named() -> None:
         replaced(TEXTS, "(cat", "x", regex=True)
     with pytest.raises(AppError, match="Bad regular expression"):
         replaced(TEXTS, "cat", r"\1", regex=True)
+
+
+@pytest.mark.parametrize("pattern", ["(a+)+$", "(a|aa)+$"])
+def test_a_regular_expression_that_takes_for_ever_is_given_up(monkeypatch: pytest.MonkeyPatch, pattern: str) -> None:
+    monkeypatch.setattr(patterns, "PATIENCE_S", 0.3)
+    begun_s = time.process_time()
+    with pytest.raises(AppError, match=r"takes too long: \(a.+ → x: still searching after 0\.3 s"):
+        replaced({f"{number}": "a" * 10_000 + "!" for number in range(100)}, pattern, "x", regex=True)
+    assert time.process_time() - begun_s < 5
 
 
 def test_a_prefix_or_suffix_is_added_once() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from trainer.captions import patterns
 from trainer.captions.filename import words_of
 from trainer.captions.files import caption_for, read_caption, write_caption
 from trainer.captions.folder import caption_folder, each
@@ -83,6 +84,12 @@ def test_words_of_file_names(stem: str, regex: str, join: str, words: str) -> No
 def test_bad_expression_names_the_field() -> None:
     with pytest.raises(AppError, match=r"data\.filename_regex"):
         words_of("cat", "(")
+
+
+def test_an_expression_that_takes_for_ever_names_the_field(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patterns, "PATIENCE_S", 0.2)
+    with pytest.raises(AppError, match=r"takes too long: data\.filename_regex is"):
+        words_of("a" * 200 + "!", "(a|aa)+$")
 
 
 def test_templates_that_ship() -> None:

@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 
-from trainer.errors import AppError
+from trainer.captions.patterns import substituted
 from trainer.text import printable
 
 Texts = Mapping[str, str]
@@ -24,19 +24,19 @@ def replaced(texts: Texts, find: str, by: str, *, regex: bool = False, ignore_ca
         ignore_case: Take capital and small letters for the same.
 
     Raises:
-        AppError: `find` is no regular expression, or `by` names a group that it doesn't have.
+        AppError: `find` is no regular expression or takes too long, or `by` names a group that it doesn't have.
     """
     if not find:
         return {}
-    try:
-        pattern = re.compile(find if regex else re.escape(find), re.IGNORECASE if ignore_case else 0)
-        return _changed(texts, {name: pattern.sub(by if regex else _literal(by), text) for name, text in texts.items()})
-    except (re.error, IndexError) as error:
-        raise AppError(
-            "Bad regular expression",
-            f"{printable(find, 60)} → {printable(by, 60)}: {error}.",
-            r"Write one such as (\w+) at sea, and \1 for the first group in what replaces it.",
-        ) from None
+    after = substituted(
+        find if regex else re.escape(find),
+        by if regex else _literal(by),
+        texts,
+        ignore_case=ignore_case,
+        where=f"{printable(find, 60)} → {printable(by, 60)}",
+        hint=r"Write one such as (\w+) at sea, and \1 for the first group in what replaces it.",
+    )
+    return _changed(texts, after)
 
 
 def with_prefix(texts: Texts, prefix: str) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 import re
 
-from trainer.errors import AppError
+from trainer.captions.patterns import all_found
 from trainer.text import printable
 
 _NUMBER_AT_START = re.compile(r"^[-\d]+\s*")
@@ -20,22 +20,15 @@ def words_of(stem: str, regex: str = "", join: str = " ") -> str:
         join: A1111's "filename join string".
 
     Raises:
-        AppError: `regex` is no regular expression.
+        AppError: `regex` is no regular expression, or takes too long.
     """
     text = _NUMBER_AT_START.sub("", stem)
     if not regex:
         return text
-    found = (match if isinstance(match, str) else "".join(match) for match in compiled(regex).findall(text))
+    found = all_found(
+        regex,
+        text,
+        where=f'data.filename_regex is "{printable(regex, 60)}"',
+        hint=r"Write one such as \w+ (every word), or leave it empty to take the whole name.",
+    )
     return join.join(found)
-
-
-def compiled(regex: str) -> re.Pattern[str]:
-    """Compile a user's regular expression; raises AppError where it is none."""
-    try:
-        return re.compile(regex)
-    except re.error as error:
-        raise AppError(
-            "Bad regular expression",
-            f'data.filename_regex is "{printable(regex, 60)}": {error}.',
-            r"Write one such as \w+ (every word), or leave it empty to take the whole name.",
-        ) from None

@@ -1,9 +1,12 @@
 """The keys that change many captions at once; each shows first what would change."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from textual import on
+from textual.message import Message
 
 from trainer.captions.edit import replaced, sorted_tags, tag_counts, with_prefix, with_suffix, without_tag
-from trainer.errors import AppError
 from tui.screens.caption_work import CaptionWork
 from tui.widgets.fields import Choice, ChoiceField, TextField
 from tui.widgets.form_dialog import FormDialog
@@ -16,17 +19,54 @@ _KINDS = (
 
 
 class BulkActions(CaptionWork):
-    """Actions on all captions that there are."""
+    """Actions on all captions that there are; what takes long for thousands is done in a thread."""
+
+    @dataclass
+    class _Proposed(Message):
+        """It is known what would change."""
+
+        texts: Mapping[str, str]
+        changes: Mapping[str, str]
+        what: str
+        yes: str
+
+    @dataclass
+    class _Counted(Message):
+        """The tags were counted."""
+
+        counts: list[tuple[str, int]]
+        total: int
+
+    def _propose(self, make: Callable[[Mapping[str, str]], dict[str, str]], what: str, yes: str) -> None:
+        """Find out what would change, then offer it.
+
+        Args:
+            make: From all captions to those that change.
+            what: The change, as a phrase.
+            yes: What to press for it.
+        """
+
+        def work() -> None:
+            texts = self._texts
+            self.post_message(self._Proposed(texts, make(texts), what, yes))
+
+        self.explain("Looking what would change…")
+        self.in_background(work, f"looking what would change by {what}", "propose")
+
+    @on(_Proposed)
+    def offer_proposed(self, event: _Proposed) -> None:
+        """Offer what would change, but for captions that were changed meanwhile."""
+        self.say_help()
+        now = self._texts
+        same = {name: text for name, text in event.changes.items() if now.get(name) == event.texts[name]}
+        self._offer(same, event.what, event.yes)
 
     def _ask(
         self, title: str, rows: list[tuple[str, TextField | ChoiceField]], do: Callable[[dict[str, str]], None]
     ) -> None:
         def accepted(values: dict[str, str] | None) -> None:
             if values is not None:
-                try:
-                    do(values)
-                except AppError as error:
-                    self.show_trouble(error)
+                do(values)
 
         self.app.push_screen(FormDialog(title, rows), accepted)
 
@@ -34,9 +74,9 @@ class BulkActions(CaptionWork):
         """Search and replace."""
 
         def do(values: Mapping[str, str]) -> None:
-            find, by = values["find"], values["by"]
-            changes = replaced(self._texts, find, by, regex=values["kind"] == "regex")
-            self._offer(changes, f"replacing {find} by {by}", "Replace")
+            find, by, is_regex = values["find"], values["by"], values["kind"] == "regex"
+            what = f"replacing {find} by {by}"
+            self._propose(lambda texts: replaced(texts, find, by, regex=is_regex), what, "Replace")
 
         self._ask(
             "Search and replace in all captions",
@@ -52,10 +92,8 @@ class BulkActions(CaptionWork):
         """Put texts before and after all captions."""
 
         def do(values: Mapping[str, str]) -> None:
-            texts = self._texts
-            changes = with_prefix(texts, values["prefix"])
-            changes |= with_suffix({**texts, **changes}, values["suffix"])
-            self._offer({n: t for n, t in changes.items() if t != texts[n]}, "texts before and after", "Add")
+            before, after = values["prefix"], values["suffix"]
+            self._propose(lambda texts: _around(texts, before, after), "texts before and after", "Add")
 
         self._ask(
             "Before and after every caption",
@@ -68,17 +106,32 @@ class BulkActions(CaptionWork):
 
     def action_tags(self) -> None:
         """Show tags, and remove one."""
-        texts = self._texts
+
+        def work() -> None:
+            texts = self._texts
+            self.post_message(self._Counted(tag_counts(texts), len(texts)))
+
+        self.in_background(work, "counting tags", "propose")
+
+    @on(_Counted)
+    def show_tags(self, event: _Counted) -> None:
+        """Show the tags."""
 
         def chosen(tag: str | None) -> None:
             if tag is not None:
-                self._offer(without_tag(self._texts, tag), f"removing {tag}", "Remove")
+                self._propose(lambda texts: without_tag(texts, tag), f"removing {tag}", "Remove")
 
-        self.app.push_screen(TagList(tag_counts(texts), len(texts)), chosen)
+        self.app.push_screen(TagList(event.counts, event.total), chosen)
 
     def action_sort(self) -> None:
         """Sort tags."""
-        self._offer(sorted_tags(self._texts, by_count=True), "sorting tags", "Sort")
+        self._propose(lambda texts: sorted_tags(texts, by_count=True), "sorting tags", "Sort")
+
+
+def _around(texts: Mapping[str, str], before: str, after: str) -> dict[str, str]:
+    changes = with_prefix(texts, before)
+    changes |= with_suffix({**texts, **changes}, after)
+    return {name: text for name, text in changes.items() if text != texts[name]}
 
 
 def _not_empty(text: str) -> str:
