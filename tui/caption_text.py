@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from trainer.captions.check import ENCODER_TOKENS
 from trainer.pictures.names import source_stem
 from trainer.text import printable
 from tui.words import counted, fit
@@ -73,10 +72,10 @@ def summary_text(captions: Mapping[str, "Stored"], source: str, existing: str) -
     return f"{counted(len(captions), 'picture')}: {told}{same} · {name}, old {EXISTING[existing][0]}"
 
 
-def tokens_text(tokens: int, notes: Sequence[str] = ()) -> str:
+def tokens_text(tokens: int, room: int, notes: Sequence[str] = ()) -> str:
     """Return how long a caption is against what the text encoder sees at once."""
-    more = f", {tokens - ENCODER_TOKENS} too many" if tokens > ENCODER_TOKENS else ""
-    return " · ".join([f"{tokens} of {ENCODER_TOKENS} tokens{more}", *notes])
+    more = f", {tokens - room} too many" if tokens > room else ""
+    return " · ".join([f"{tokens} of {room} tokens{more}", *notes])
 
 
 def change_lines(before: Mapping[str, "Stored"], changes: Mapping[str, str], most: int = 200) -> list[str]:

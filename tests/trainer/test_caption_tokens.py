@@ -1,5 +1,6 @@
 """Tokens counted without a model are those of the model's own tokenizer."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,14 @@ def test_a_models_own_vocabulary_goes_first() -> None:
     counter, real = TokenCounter(str(demo_model_dir())), folder_tokenizer(demo_model_dir())
     assert [counter(text) for text in TEXTS] == [token_count(text, real) for text in TEXTS]
     assert counter(TEXTS[1]) == 6
+    assert (counter.room, TokenCounter().room) == (real.model_max_length - 2, 75)
+
+
+def test_a_vocabulary_that_tells_no_length_has_clips(tmp_path: Path) -> None:
+    own = shutil.copytree(demo_model_dir() / "tokenizer", tmp_path / "tokenizer")
+    for written in ('{"model_max_length": 1000000000000000019884624838656}', '{"model_max_length": "x"}', "[]", "{"):
+        (own / "tokenizer_config.json").write_text(written)
+        assert TokenCounter(str(tmp_path)).room == 75
 
 
 def test_a_model_without_a_vocabulary_of_its_own_has_clips(tmp_path: Path) -> None:

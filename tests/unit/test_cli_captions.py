@@ -9,6 +9,7 @@ from PIL import Image
 from support.commands import hypernet
 
 from trainer.captions.store import read_stored, write_changes
+from trainer.captions.tokens import TokenCounter
 from trainer.captions.undo import last_change, undo_last
 from trainer.errors import AppError
 from trainer.project import Project, create_project
@@ -39,7 +40,7 @@ def read_json(capfd: pytest.CaptureFixture[str], *words: str) -> Any:
 
 def test_captions_are_listed_with_their_tokens(project: Project, capfd: pytest.CaptureFixture[str]) -> None:
     told = hypernet(capfd, "captions", str(project.root)).out
-    assert "a.png (6 tokens): cat, sea, red house" in told
+    assert "a.png (6 of 75 tokens): cat, sea, red house" in told
     assert "no caption file" in told
     listed = read_json(capfd, "captions", str(project.root))["captions"]
     assert [each["text"] for each in listed] == ["cat, sea, red house", "dog, sea", "Zoë's café, sea", ""]
@@ -80,7 +81,7 @@ def test_a_bad_expression_is_one_message(project: Project, capfd: pytest.Capture
 
 
 def test_a_caption_changed_elsewhere_is_left_alone(project: Project) -> None:
-    stored = read_stored(project.processed, len)
+    stored = read_stored(project.processed, TokenCounter())
     (project.processed / "b.txt").write_text("somebody else's")
     changes = {stored[f"{name}.png"].picture: "mine" for name in "ab"}
     written, conflicts = write_changes(changes, {each.picture: each.hash for each in stored.values()}, "a test")

@@ -9,7 +9,9 @@ import pytest
 from PIL import Image, ImageFilter, ImageOps
 from support.photos import copy_photographs, photograph, photographs
 
-from trainer.captions.check import check_captions, fewest_tokens
+from trainer.captions.check import check_captions
+from trainer.captions.tokens import TokenCounter
+from trainer.demo.assets import demo_model_dir
 from trainer.pictures import checkup
 from trainer.pictures.check import CheckReport, check_folder
 from trainer.pictures.duplicates import find_repeats
@@ -161,28 +163,38 @@ def test_captions_are_checked(tmp_path: Path) -> None:
     (tmp_path / "b.txt").write_text("word " * 80)
     (tmp_path / "c.txt").write_bytes(b"caf\xe9")
     (tmp_path / "d.caption").write_text("a dog")
-    check = check_captions(pictures)
+    check = check_captions(pictures, TokenCounter())
     assert check.captioned == 2
     assert check.missing == ("d.png", "e.png")
     assert check.empty == ("a.png",)
     assert check.elsewhere == {".caption": 1}
     assert check.long == {"b.png": 80}
     said = " ".join(check.remarks)
-    for phrase in ("--extension .caption", "2 of 5 pictures have no caption", "empty: a.png", "b.png", "Windows-1252"):
+    for phrase in (
+        "--extension .caption",
+        "2 of 5 pictures have no caption",
+        "empty: a.png",
+        "than the 75 tokens",
+        "b.png",
+        "Windows-1252",
+    ):
         assert phrase in said
+
+
+def test_long_captions_are_told_by_the_models_own_length(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("a " * 31)
+    (tmp_path / "b.txt").write_text("a " * 30)
+    check = check_captions([tmp_path / "a.png", tmp_path / "b.png"], TokenCounter(str(demo_model_dir())))
+    assert check.long == {"a.png": 31}
+    assert "longer than the 30 tokens that the encoder sees at once" in check.remarks[-1]
 
 
 def test_captions_that_are_all_the_same_are_told(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / f"{name}.txt").write_text("a photo")
-    check = check_captions([tmp_path / "a.png", tmp_path / "b.png"])
+    check = check_captions([tmp_path / "a.png", tmp_path / "b.png"], TokenCounter())
     assert check.same == "a photo"
     assert "All 2 captions are the same" in check.remarks[0]
-
-
-def test_fewest_tokens() -> None:
-    assert fewest_tokens("") == 0
-    assert fewest_tokens("a man, 1990s!!") == 9
 
 
 def test_thousands_of_look_alikes_are_compared_quickly() -> None:

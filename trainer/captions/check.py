@@ -1,18 +1,15 @@
 """Look at the captions beside pictures: what is missing, empty, elsewhere, the same everywhere, or too long."""
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from trainer.captions.files import OTHER_EXTENSIONS, caption_path, read_caption
 from trainer.text import printable
 
-ENCODER_TOKENS = 75
-"""What CLIP's text encoder sees at a time; longer captions are encoded in pieces, as in A1111."""
-
-_PIECE = re.compile(r"[^\W\d_]+|\d|[^\s\w]+|_")
-"""CLIP's tokenizer makes at least one token of each: a word, a digit, a run of signs."""
+if TYPE_CHECKING:
+    from trainer.captions.tokens import TokenCounter
 
 
 @dataclass(frozen=True)
@@ -30,7 +27,9 @@ class CaptionCheck:
     same: str
     """The caption that all captioned pictures share, where there are two or more; else ""."""
     long: dict[str, int]
-    """Tokens by file name, where a picture's caption has more than `ENCODER_TOKENS`; may be a lower bound."""
+    """Tokens by file name, where a picture's caption has more than `room`."""
+    room: int
+    """Tokens that the text encoder sees at a time."""
     odd: dict[str, tuple[str, ...]]
     """Remarks on encodings by picture's file name."""
 
@@ -52,7 +51,7 @@ class CaptionCheck:
             found.append(f"All {self.captioned} captions are the same: {printable(self.same, 60)}")
         if self.long:
             found.append(
-                f"{len(self.long)} captions are longer than the {ENCODER_TOKENS} tokens that the encoder sees at once "
+                f"{len(self.long)} captions are longer than the {self.room} tokens that the encoder sees at once "
                 f"and are encoded in pieces: {_some(tuple(self.long))}."
             )
         found += [
@@ -61,12 +60,12 @@ class CaptionCheck:
         return tuple(found)
 
 
-def check_captions(pictures: Sequence[Path], count: Callable[[str], int] | None = None) -> CaptionCheck:
+def check_captions(pictures: Sequence[Path], count: "TokenCounter") -> CaptionCheck:
     """Read the captions beside these pictures.
 
     Args:
         pictures: The pictures.
-        count: Counts a caption's tokens, as `trainer.captions.tokens.TokenCounter` does; None takes a lower bound.
+        count: Counts a caption's tokens.
 
     Raises:
         AppError: a caption file cannot be read.
@@ -87,22 +86,18 @@ def check_captions(pictures: Sequence[Path], count: Callable[[str], int] | None 
             empty.append(picture.name)
             continue
         texts.append(caption.text)
-        if (tokens := (count or fewest_tokens)(caption.text)) > ENCODER_TOKENS:
+        if (tokens := count(caption.text)) > count.room:
             long[picture.name] = tokens
     return CaptionCheck(
         captioned=len(texts),
         missing=tuple(missing),
         empty=tuple(empty),
-        elsewhere={extension: count for extension, count in elsewhere.items() if count},
+        elsewhere={extension: number for extension, number in elsewhere.items() if number},
         same=texts[0] if len(texts) > 1 and len(set(texts)) == 1 else "",
         long=long,
+        room=count.room,
         odd=odd,
     )
-
-
-def fewest_tokens(text: str) -> int:
-    """Return a lower bound of CLIP's tokens for a text, without its vocabulary."""
-    return sum(1 for _piece in _PIECE.finditer(text))
 
 
 def _some(names: tuple[str, ...], count: int = 3) -> str:

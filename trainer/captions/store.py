@@ -1,16 +1,19 @@
 """A folder's captions as an editor holds them: read with their hashes, written only over what was read."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from trainer.captions.check import ENCODER_TOKENS
 from trainer.captions.files import Caption, caption_path, decode_caption, encoded, write_caption
 from trainer.captions.undo import UndoLog, file_hash
 from trainer.errors import AppError
 from trainer.pictures.look import picture_files
 from trainer.text import printable
+
+if TYPE_CHECKING:
+    from trainer.captions.tokens import TokenCounter
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,8 @@ class Stored:
     hash: str
     """Of the file's bytes; "" where there is no file."""
     tokens: int
+    room: int
+    """Tokens that the text encoder sees at a time."""
     notes: tuple[str, ...] = ()
     """What was odd about the file, as phrases."""
 
@@ -34,7 +39,7 @@ class Stored:
     @property
     def is_long(self) -> bool:
         """Whether it is longer than the text encoder sees at once."""
-        return self.tokens > ENCODER_TOKENS
+        return self.tokens > self.room
 
 
 def hash_of(text: str) -> str:
@@ -42,7 +47,7 @@ def hash_of(text: str) -> str:
     return hashlib.sha256(encoded(text)).hexdigest()
 
 
-def read_stored(folder: Path, count: Callable[[str], int]) -> dict[str, Stored]:
+def read_stored(folder: Path, count: "TokenCounter") -> dict[str, Stored]:
     """Read all captions of a folder of training pictures, by the pictures' file names, in natural order.
 
     Args:
@@ -56,7 +61,7 @@ def read_stored(folder: Path, count: Callable[[str], int]) -> dict[str, Stored]:
     return {picture.name: read_one(picture, count) for picture in pictures}
 
 
-def read_one(picture: Path, count: Callable[[str], int]) -> Stored:
+def read_one(picture: Path, count: "TokenCounter") -> Stored:
     """Read the caption of one training picture.
 
     Raises:
@@ -66,13 +71,14 @@ def read_one(picture: Path, count: Callable[[str], int]) -> Stored:
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        return Stored(picture, "", "", 0)
+        return Stored(picture, "", "", 0, count.room)
     except OSError as error:
         raise AppError(
             "Cannot read a caption", f"{printable(path)}: {(error.strerror or str(error)).lower()}.", "Mend its rights."
         ) from None
     caption: Caption = decode_caption(data)
-    return Stored(picture, caption.text, hashlib.sha256(data).hexdigest(), count(caption.text), caption.notes)
+    hash_ = hashlib.sha256(data).hexdigest()
+    return Stored(picture, caption.text, hash_, count(caption.text), count.room, caption.notes)
 
 
 def write_changes(

@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trainer.base_model.emphasis import parse_emphasis
-from trainer.base_model.tokenizer import END, all_tokens, shipped_merges
+from trainer.base_model.tokenizer import END, MAX_LENGTH, all_tokens, shipped_merges
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 _WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"
 """What is never joined: contractions, runs of letters, single digits, runs of signs (Radford et al. 2021, CLIP)."""
+
+_LONGEST = 100_000
 
 
 class TokenCounter:
@@ -27,8 +29,11 @@ class TokenCounter:
     """
 
     def __init__(self, model: str = "", *, emphasis: bool = True) -> None:
-        self._tokenizer = _tokenizer(_own_folder(model))
+        folder = _own_folder(model)
+        self._tokenizer = _tokenizer(folder)
         self._emphasis = emphasis
+        self.room = (MAX_LENGTH if folder is None else _own_length(folder)) - 2
+        """Tokens that the text encoder sees at a time; longer captions are encoded in pieces, as in A1111."""
 
     def __call__(self, text: str) -> int:
         """Return the number of tokens of a text, begin and end not counted."""
@@ -40,6 +45,16 @@ def _own_folder(model: str) -> Path | None:
     folder = Path(model) / "tokenizer"
     has_files = model and (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file()
     return folder if has_files else None
+
+
+def _own_length(folder: Path) -> int:
+    """Return the length of what the encoder is given, begin and end counted; CLIP's where the folder says none."""
+    try:
+        length = json.loads((folder / "tokenizer_config.json").read_bytes())["model_max_length"]
+    except (OSError, ValueError, TypeError, KeyError):
+        return MAX_LENGTH
+    # transformers writes 10^30 for "not known".
+    return length if isinstance(length, int) and 2 < length <= _LONGEST else MAX_LENGTH
 
 
 @lru_cache(maxsize=2)

@@ -20,8 +20,8 @@ from trainer.files import write_atomic
 from trainer.text import printable
 
 UNDO_FOLDER = ".caption-undo"
-KEPT = 20
-"""So many changes can be taken back, one after the other."""
+KEPT_ALWAYS, KEPT_AT_MOST, KEPT_BYTES = 20, 1_000, 32_000_000
+"""So many changes can be taken back, one after the other: some of any size, many more where they are small."""
 
 
 def file_hash(path: Path) -> str:
@@ -65,7 +65,7 @@ class UndoLog:
         parent = self._folder / UNDO_FOLDER
         parent.mkdir(mode=0o700, exist_ok=True)
         logs = _logs(self._folder)
-        for old in logs[: 1 - KEPT]:
+        for old in _too_old(logs):
             old.unlink(missing_ok=True)
         number = int(logs[-1].stem) + 1 if logs else 1
         file = open(parent / f"{number:04d}.jsonl", "x", encoding="utf-8")  # noqa: SIM115 - open for the change's whole time
@@ -95,7 +95,10 @@ class Undone:
 def last_change(folder: Path) -> str:
     """Return what `undo_last` would take back, as a phrase; "" where there is nothing."""
     logs = _logs(folder)
-    return _read(logs[-1])[0] if logs else ""
+    if not logs:
+        return ""
+    with logs[-1].open(encoding="utf-8") as lines:
+        return _what(lines.readline())
 
 
 def undo_last(folder: Path) -> Undone:
@@ -136,16 +139,29 @@ def undo_last(folder: Path) -> Undone:
 
 
 def _logs(folder: Path) -> list[Path]:
-    return sorted(path for path in (folder / UNDO_FOLDER).glob("*.jsonl") if path.stem.isdecimal())
+    logs = (path for path in (folder / UNDO_FOLDER).glob("*.jsonl") if path.stem.isdecimal())
+    return sorted(logs, key=lambda path: int(path.stem))
+
+
+def _too_old(logs: list[Path]) -> Iterator[Path]:
+    """Yield the logs that go before another one is begun."""
+    kept_bytes = 0
+    for count, log in enumerate(reversed(logs), 2):
+        kept_bytes += log.stat().st_size
+        if count > KEPT_ALWAYS and (count > KEPT_AT_MOST or kept_bytes > KEPT_BYTES):
+            yield log
 
 
 def _read(log: Path) -> tuple[str, list[tuple[str, bytes | None, str]]]:
     texts = log.read_text(encoding="utf-8").splitlines()
+    return _what(texts[0] if texts else ""), list(_lines(texts[1:]))
+
+
+def _what(first_line: str) -> str:
     try:
-        what = str(json.loads(texts[0])["what"])
-    except (ValueError, KeyError, TypeError, IndexError):
-        what = "a change"
-    return what, list(_lines(texts[1:]))
+        return str(json.loads(first_line)["what"])
+    except (ValueError, KeyError, TypeError):
+        return "a change"
 
 
 def _lines(texts: list[str]) -> Iterator[tuple[str, bytes | None, str]]:

@@ -191,7 +191,7 @@ def _print_stored(stored: "dict[str, Stored]", as_json: bool) -> None:
     for name, each in stored.items():
         mark = MARKS["warning"] if each.is_long or not each.is_there else MARKS["fine"]
         text = printable(each.text) if each.is_there else "(no caption file; the words of its name are used)"
-        typer.echo(f"{mark} {printable(name, 60)} ({each.tokens} tokens): {text}")
+        typer.echo(f"{mark} {printable(name, 60)} ({each.tokens} of {each.room} tokens): {text}")
         for note in each.notes:
             typer.echo(f"     {printable(note)}")
 

@@ -10,7 +10,6 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Input, TextArea
 
-from trainer.captions.check import ENCODER_TOKENS
 from trainer.captions.store import Stored, hash_of
 from trainer.errors import AppError
 from trainer.text import is_hidden, printable
@@ -148,9 +147,11 @@ class CaptionScreen(BulkActions):
             self.query_one("#tokens", Line).say("")
             return
         tokens, line = self._count(self._area.text), self.query_one("#tokens", Line)
-        line.set_class(tokens > ENCODER_TOKENS, "warning")
+        line.set_class(tokens > self._count.room, "warning")
         hidden = any(is_hidden(character) and character != "\n" for character in self._area.text)
-        line.say(tokens_text(tokens, ("hidden characters", *stored.notes) if hidden else stored.notes))
+        line.say(
+            tokens_text(tokens, self._count.room, ("hidden characters", *stored.notes) if hidden else stored.notes)
+        )
 
     def help_of(self, widget: Widget | None) -> str:
         """Say what the keys do."""
@@ -275,15 +276,16 @@ class CaptionScreen(BulkActions):
         """Show what is remarkable."""
         from trainer.captions.check import check_captions
 
-        pictures = [stored.picture for stored in self._captions.values()]
+        pictures, count = [stored.picture for stored in self._captions.values()], self._count
+        assert count is not None
         long = [
-            f"{printable(name, 60)}: {tokens_text(stored.tokens)}"
+            f"{printable(name, 60)}: {tokens_text(stored.tokens, stored.room)}"
             for name, stored in self._captions.items()
             if stored.is_long
         ]
 
         def read() -> None:
-            remarks = check_captions(pictures).remarks
+            remarks = check_captions(pictures, count).remarks
             self.post_message(self._Found([*remarks, *([""] if long else []), *long] or ["Nothing to remark on."]))
 
         self.in_background(read, "looking at captions", "report")

@@ -157,7 +157,7 @@ class CaptionWork(StepScreen):
     def _as_changed(self, stored: Stored, text: str | None) -> Stored:
         if text is None or self._count is None:
             return stored
-        return Stored(stored.picture, text.strip(), hash_of(text), self._count(text))
+        return Stored(stored.picture, text.strip(), hash_of(text), self._count(text), self._count.room)
 
     @on(_Written)
     def tell_written(self, event: _Written) -> None:
