@@ -15,7 +15,9 @@ def printable(text: object, limit: int = 300) -> str:
         text: Anything; its `str()` may hold lone surrogates, as file names can.
         limit: Longest result in characters; the middle is cut out beyond it.
     """
-    shown = "".join(_shown(character) for character in str(text))
+    plain = str(text)
+    # Nearly always so, and a hundred times quicker to find out.
+    shown = plain if plain.isprintable() else "".join(map(_shown, plain))
     if len(shown) <= limit:
         return shown
     keep = (limit - 1) // 2

@@ -155,6 +155,8 @@ class CaptionScreen(BulkActions):
 
     def help_of(self, widget: Widget | None) -> str:
         """Say what the keys do."""
+        if self._is_looking:
+            return "Looking what would change…"
         if widget is self._area:
             return "Type what the picture shows. Page Up and Page Down change the picture, Esc goes back to the list."
         stored = self._chosen

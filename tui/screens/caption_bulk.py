@@ -48,9 +48,13 @@ class BulkActions(CaptionWork):
 
         def work() -> None:
             texts = self._texts
-            self.post_message(self._Proposed(texts, make(texts), what, yes))
+            try:
+                changes = make(texts)
+            finally:
+                self._is_looking = False
+            self.post_message(self._Proposed(texts, changes, what, yes))
 
-        self.explain("Looking what would change…")
+        self._is_looking = True
         self.in_background(work, f"looking what would change by {what}", "propose")
 
     @on(_Proposed)

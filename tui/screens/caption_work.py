@@ -49,7 +49,7 @@ class CaptionWork(StepScreen):
         self._count: TokenCounter | None = None
         self._is_read = False
         self._num_items = 0
-        self._goes_on = False
+        self._goes_on = self._is_looking = False
         self._last_change = ""
         self._write_lock = Lock()
 
