@@ -9,6 +9,7 @@ from trainer.captions import patterns
 from trainer.captions.filename import words_of
 from trainer.captions.files import caption_for, read_caption, write_caption
 from trainer.captions.folder import caption_folder, each
+from trainer.captions.record import CaptionRecord
 from trainer.captions.templates import fill, load_template, template_names, vary_tags
 from trainer.errors import AppError
 
@@ -167,6 +168,33 @@ def test_existing_captions(tmp_path: Path, existing: str, expected: dict[str, st
     assert {name: (tmp_path / f"{name}.txt").read_text() for name in expected} == expected
     assert report.unchanged == (("own.png",) if existing == "keep" else ())
     assert report.without == ()
+
+
+@pytest.mark.parametrize("killed", ["before", "after"])
+def test_a_kill_around_the_writing_adds_no_caption_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed: str
+) -> None:
+    """The process is gone just before the caption is in its place, or just after: nothing else was written then."""
+    picture = tmp_path / "a.png"
+    picture.write_bytes(b"pixels")
+    (tmp_path / "a.txt").write_text("old")
+
+    def write_and_die(crop: Path, text: str) -> None:
+        if killed == "after":
+            write_caption(crop, text)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("trainer.captions.folder.write_caption", write_and_die)
+        patched.setattr(CaptionRecord, "note", lambda *_any: None)
+        with pytest.raises(KeyboardInterrupt):
+            caption_folder([picture], each(lambda crop: "new"), existing="append", recipe="one")
+    for _ in range(2):
+        caption_folder([picture], each(lambda crop: "new"), existing="append", recipe="one")
+        assert (tmp_path / "a.txt").read_text() == "new old"
+    (tmp_path / "a.txt").write_text("by hand")  # what is done stays done, edited or not
+    caption_folder([picture], each(lambda crop: "new"), existing="append", recipe="one")
+    assert (tmp_path / "a.txt").read_text() == "by hand"
 
 
 def test_nothing_to_write_writes_no_file(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import psutil
@@ -15,7 +16,7 @@ from trainer.demo.assets import demo_model_dir
 from trainer.pictures import checkup
 from trainer.pictures.check import CheckReport, check_folder
 from trainer.pictures.duplicates import find_repeats
-from trainer.pictures.measure import measure, remarks
+from trainer.pictures.measure import Measures, measure, remarks
 
 
 def notes(report: CheckReport) -> dict[str, str]:
@@ -59,13 +60,18 @@ VARIANTS: dict[str, Callable[[Image.Image], Image.Image]] = {
 }
 
 
+@cache
+def small_photographs() -> tuple[list[Image.Image], list[Measures]]:
+    photos = [open_photo(path.stem) for path in photographs()]
+    for photo in photos:
+        photo.thumbnail((400, 400))
+    return photos, [measure(photo) for photo in photos]
+
+
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_near_duplicates_are_found_and_different_photographs_are_not(variant: str) -> None:
     stems = [path.stem for path in photographs()]
-    photos = [open_photo(stem) for stem in stems]
-    for photo in photos:
-        photo.thumbnail((400, 400))
-    originals = [measure(photo) for photo in photos]
+    photos, originals = small_photographs()
     changed = [measure(VARIANTS[variant](photo)) for photo in photos]
     repeats = find_repeats([(str(place), each) for place, each in enumerate([*originals, *changed])])
     found = {repeat.place: repeat.of for repeat in repeats}
@@ -96,9 +102,34 @@ def test_check_of_a_heap(tmp_path: Path) -> None:
     assert report.short_sides["512 to 767"] == 3
     assert report.shapes["3:2"] == 8
     assert "--size 384" in report.suggestions[0]
-    assert "2 pictures repeat earlier ones" in report.suggestions[-1]
+    assert "2 pictures repeat others" in report.suggestions[-2]
+    assert "Watermarks" in report.suggestions[-1]
     assert report.warnings == ()
     assert {path.name: path.read_bytes() for path in pictures.iterdir()} == before
+
+
+def test_of_look_alikes_the_best_is_the_one_to_keep(tmp_path: Path) -> None:
+    """Whatever the names' order: the sharp one, the larger one, the less compressed one."""
+    photo = open_photo("chelsea")
+    photo.filter(ImageFilter.GaussianBlur(9)).save(tmp_path / "a blurred.png")
+    photo.resize((400, 266)).save(tmp_path / "b smaller.png")
+    photo.save(tmp_path / "c coarse.jpg", quality=30)
+    photo.save(tmp_path / "d best.png")
+    report = check_folder(tmp_path, 256, workers=1)
+    assert list(report.repeats) == ["a blurred.png", "b smaller.png", "c coarse.jpg"]
+    assert set(report.repeats.values()) == {"d best.png"}
+
+
+def test_what_is_not_looked_at_is_named(tmp_path: Path) -> None:
+    copy_photographs(tmp_path, 10)
+    assert check_folder(tmp_path, 512, workers=1).warnings == ()
+    (tmp_path / "more").mkdir()
+    (tmp_path / ".hidden").mkdir()
+    (tmp_path / "drawing.svg").write_text("<svg/>")
+    (tmp_path / "coffee.txt").write_text("a cup")
+    subfolder, other = check_folder(tmp_path, 512, workers=1).warnings
+    assert "Subfolders are not looked into: more." in subfolder
+    assert "Files that are no pictures: drawing.svg." in other
 
 
 def test_second_check_decodes_only_what_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,9 +168,9 @@ def test_interrupted_check_goes_on_where_it_was(tmp_path: Path, monkeypatch: pyt
 
 def test_memory_stays_flat_over_many_pictures(tmp_path: Path) -> None:
     one = tmp_path / "one.jpg"
-    Image.open(photograph("china")).resize((1000, 750)).save(one)
+    Image.open(photograph("china")).resize((700, 525)).save(one)
     (tmp_path / "many").mkdir()
-    for index in range(120):  # the same pixels, other files
+    for index in range(80):  # the same pixels, other files
         (tmp_path / "many" / f"{index}.jpg").write_bytes(one.read_bytes() + index.to_bytes(4, "big"))
     seen: list[int] = []
     check_folder(
@@ -149,11 +180,11 @@ def test_memory_stays_flat_over_many_pictures(tmp_path: Path) -> None:
         workers=1,
         progress=lambda done, total, latest: seen.append(psutil.Process().memory_info().rss),
     )
-    assert len(seen) == 120
-    decoded = 1000 * 750 * 3
-    assert seen[-1] - seen[20] < 20 * decoded, "a hundred decoded pictures would be five times that"
+    assert len(seen) == 80
+    decoded = 700 * 525 * 3
+    assert seen[-1] - seen[20] < 20 * decoded, "sixty decoded pictures would be three times that"
     # 10,000 pictures: a record of some megabytes.
-    assert (tmp_path / "record.json").stat().st_size < 120 * 1500
+    assert (tmp_path / "record.json").stat().st_size < 80 * 1500
 
 
 def test_captions_are_checked(tmp_path: Path) -> None:
@@ -170,14 +201,8 @@ def test_captions_are_checked(tmp_path: Path) -> None:
     assert check.elsewhere == {".caption": 1}
     assert check.long == {"b.png": 80}
     said = " ".join(check.remarks)
-    for phrase in (
-        "--extension .caption",
-        "2 of 5 pictures have no caption",
-        "empty: a.png",
-        "than the 75 tokens",
-        "b.png",
-        "Windows-1252",
-    ):
+    counted = ("2 of 5 pictures without a caption", "Empty caption files: 1 (a.png)", "than the 75 tokens", "1 (b.png)")
+    for phrase in ("--extension .caption", *counted, "Windows-1252"):
         assert phrase in said
 
 

@@ -40,19 +40,21 @@ class CaptionCheck:
         found = []
         for extension, count in self.elsewhere.items():
             found.append(
-                f"{count} of {total} pictures have no .txt but a {extension} file beside them: use these with "
+                f"{count} of {_pictures(total)} with no .txt but a {extension} file beside: use these with "
                 f"`hypernet caption PROJECT --with files --extension {extension}`."
             )
         if self.missing and self.captioned:
-            found.append(f"{len(self.missing)} of {total} pictures have no caption file; their names are used instead.")
+            found.append(
+                f"{len(self.missing)} of {_pictures(total)} without a caption file: file names are used instead."
+            )
         if self.empty:
-            found.append(f"{len(self.empty)} caption files are empty: {_some(self.empty)}.")
+            found.append(f"Empty caption files: {len(self.empty)} ({_some(self.empty)}).")
         if self.same:
             found.append(f"All {self.captioned} captions are the same: {printable(self.same, 60)}")
         if self.long:
             found.append(
-                f"{len(self.long)} captions are longer than the {self.room} tokens that the encoder sees at once "
-                f"and are encoded in pieces: {_some(tuple(self.long))}."
+                f"Captions longer than the {self.room} tokens that the encoder sees at once, thus encoded in "
+                f"pieces: {len(self.long)} ({_some(tuple(self.long))})."
             )
         found += [
             f"The caption of {printable(name, 60)}: {note}." for name, notes in self.odd.items() for note in notes
@@ -98,6 +100,10 @@ def check_captions(pictures: Sequence[Path], count: "TokenCounter") -> CaptionCh
         room=count.room,
         odd=odd,
     )
+
+
+def _pictures(count: int) -> str:
+    return "1 picture" if count == 1 else f"{count} pictures"
 
 
 def _some(names: tuple[str, ...], count: int = 3) -> str:

@@ -119,7 +119,7 @@ def caption_folder(
                 tell(crop, "failed", new.reason)
                 continue
             text = combined(old, new, existing)
-            status = _put(crop, own, text, undo, counts)
+            status = _put(crop, own, text, undo, record, counts)
             if record is not None and status != "without":
                 record.note(crop)
             tell(crop, status, text)
@@ -149,7 +149,9 @@ def _new(
         yield "" if keep else next(made)
 
 
-def _put(crop: Path, own: Caption | None, text: str, undo: UndoLog, counts: _Counts) -> str:
+def _put(
+    crop: Path, own: Caption | None, text: str, undo: UndoLog, record: CaptionRecord | None, counts: _Counts
+) -> str:
     if own is not None and text == own.text:
         counts.unchanged.append(crop.name)
         return "unchanged"
@@ -164,6 +166,8 @@ def _put(crop: Path, own: Caption | None, text: str, undo: UndoLog, counts: _Cou
             f"{printable(error.filename or crop.parent)}: {(error.strerror or str(error)).lower()}.",
             "Free some space, or make the folder writable; nothing was overwritten.",
         ) from None
+    if record is not None:
+        record.promise(crop, encoded(text))
     write_caption(crop, text)
     counts.written[crop.name] = text
     return "written"

@@ -128,7 +128,10 @@ def caption(
     text: Annotated[str | None, typer.Option(help="The caption for --with text.")] = None,
     existing: Annotated[
         Literal["ignore", "keep", "prepend", "append"] | None,
-        typer.Option(help="What becomes of captions already there: put before or after the new one, or …"),
+        typer.Option(
+            help="What becomes of captions already there. ignore: only the new one is written; keep: the old one "
+            "stays; prepend: old, then new; append: new, then old."
+        ),
     ] = None,
     extension: Annotated[str | None, typer.Option(help="Of the caption files beside the sources.")] = None,
     batch: Annotated[int | None, typer.Option(help="Pictures at once; halved when memory runs out.")] = None,

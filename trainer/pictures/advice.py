@@ -19,6 +19,12 @@ _MANY = 0.2
 """Share of the pictures from which a remark becomes a suggestion."""
 _MUCH_CUT = 0.35
 
+EYES = (
+    "Watermarks, signatures and writing on pictures are not looked for, and would be learnt: look for them yourself, "
+    "and leave such pictures out or frame them otherwise."
+)
+"""What no measure here tells."""
+
 
 def short_sides(headers: Sequence[Header]) -> Histogram:
     """Count pictures by their shorter side in pixels."""
@@ -56,8 +62,10 @@ def advice(headers: Sequence[Header], size: int, keep_aspect: bool, repeats: Seq
         )
     if repeats:
         names = ", ".join(printable(name, 40) for name in repeats[:3]) + (", …" if len(repeats) > 3 else "")
-        noun = "picture repeats an earlier one" if len(repeats) == 1 else "pictures repeat earlier ones"
+        noun = "picture repeats another" if len(repeats) == 1 else "pictures repeat others"
         found.append(f"{len(repeats)} {noun} and would count double; --leave-out NAME leaves one out: {names}.")
+    if headers:
+        found.append(EYES)
     return tuple(found)
 
 

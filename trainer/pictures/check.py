@@ -9,7 +9,7 @@ from trainer.errors import AppError
 from trainer.pictures.advice import Histogram, advice, shapes, short_sides
 from trainer.pictures.checkup import Findings, examine, is_current, read_findings, verdict, write_findings
 from trainer.pictures.duplicates import find_repeats
-from trainer.pictures.look import Look, few_pictures_warning, left_out, picture_files
+from trainer.pictures.look import Look, few_pictures_warning, left_out, passed_over, picture_files
 from trainer.pictures.measure import remarks
 from trainer.pictures.pool import map_processes, worker_count
 from trainer.text import printable
@@ -25,7 +25,7 @@ class CheckReport:
     looks: tuple[Look, ...]
     """One for each picture, in natural order."""
     repeats: dict[str, str]
-    """File name of each picture that repeats an earlier one, with the earlier one's."""
+    """File name of each picture that repeats another, with the other's, which is the better one."""
     short_sides: Histogram
     """How many usable pictures have a shorter side in each range of pixels."""
     shapes: Histogram
@@ -72,7 +72,7 @@ def check_folder(
         findings[path.name] = found
         if progress is not None:
             progress(len(findings), len(pictures), verdict(path, found, size, keep_aspect))
-    return _report(pictures, findings, size, keep_aspect, left_out_names)
+    return _report(folder, pictures, findings, size, keep_aspect, left_out_names)
 
 
 def recorded_report(
@@ -98,7 +98,7 @@ def recorded_report(
         pictures = [path for path in pictures if path.name in known]
     elif not all(_is_as_found(path, known.get(path.name)) for path in pictures):
         return None
-    return _report(pictures, known, size, keep_aspect, ())
+    return _report(folder, pictures, known, size, keep_aspect, ())
 
 
 def _is_as_found(path: Path, findings: Findings | None) -> bool:
@@ -106,6 +106,7 @@ def _is_as_found(path: Path, findings: Findings | None) -> bool:
 
 
 def _report(
+    folder: Path,
     pictures: list[Path],
     findings: Mapping[str, Findings],
     size: int,
@@ -122,7 +123,7 @@ def _report(
         repeats=repeats,
         short_sides=short_sides(headers),
         shapes=shapes(headers),
-        warnings=(warning,) if warning else (),
+        warnings=(*filter(None, [warning]), *passed_over(folder)),
         suggestions=advice(headers, size, keep_aspect, list(repeats)),
     )
 
@@ -168,15 +169,25 @@ def _look(path: Path, findings: Findings, size: int, keep_aspect: bool, by_user:
 
 
 def _note_repeats(looks: list[Look], findings: Mapping[str, Findings]) -> dict[str, str]:
-    """Add a note to every usable picture that repeats an earlier usable one; return their names."""
-    usable = [place for place, look in enumerate(looks) if look.usable]
+    """Add a note to every usable picture that repeats a better usable one; return their names in natural order."""
+
+    def rank(place: int) -> tuple[int, int, int]:
+        return _rank(looks[place], findings[looks[place].path.name].num_bytes)
+
+    usable = sorted((place for place, look in enumerate(looks) if look.usable), key=rank)
     known = [findings[looks[place].path.name] for place in usable]
     repeats = {}
     for repeat in find_repeats([(each.sha256, each.measures) for each in known]):
-        place, earlier = usable[repeat.place], looks[usable[repeat.of]].path.name
-        looks[place] = _with_notes(looks[place], (f"it is {repeat.how} {printable(earlier, 60)}",))
-        repeats[looks[place].path.name] = earlier
-    return repeats
+        place, better = usable[repeat.place], looks[usable[repeat.of]].path.name
+        looks[place] = _with_notes(looks[place], (f"it is {repeat.how} {printable(better, 60)}",))
+        repeats[looks[place].path.name] = better
+    return {look.path.name: repeats[look.path.name] for look in looks if look.path.name in repeats}
+
+
+def _rank(look: Look, num_bytes: int) -> tuple[int, int, int]:
+    """Order look-alikes by what is better to keep: fewer remarks, more pixels, less compressed."""
+    pixels = look.header.width * look.header.height if look.header is not None else 0
+    return len(look.notes), -pixels, -num_bytes
 
 
 def _with_notes(look: Look, notes: tuple[str, ...]) -> Look:

@@ -1,4 +1,4 @@
-"""Find pictures that repeat an earlier one: the same file, nearly the same picture, or its mirror image."""
+"""Find pictures that repeat an earlier one in a sequence: the same file, nearly the same, or its mirror image."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence

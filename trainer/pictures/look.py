@@ -73,6 +73,29 @@ def picture_files(folder: Path) -> list[Path]:
     return sorted(filter(_is_candidate, paths), key=natural_key)
 
 
+def passed_over(folder: Path) -> tuple[str, ...]:
+    """Name what lies in a folder and is neither looked at nor known to belong to pictures, as sentences.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    with os.scandir(folder) as entries:
+        paths = sorted((Path(entry.path) for entry in entries if not entry.name.startswith(".")), key=natural_key)
+    folders = [path.name for path in paths if path.is_dir()]
+    files = [
+        path.name
+        for path in paths
+        if not path.is_dir() and path.suffix.lower() not in _NOT_PICTURES and not _is_candidate(path)
+    ]
+    found = ("Subfolders are not looked into", folders), ("Files that are no pictures", files)
+    return tuple(f"{what}: {_some(names)}." for what, names in found if names)
+
+
+def _some(names: list[str], count: int = 5) -> str:
+    more = f" and {len(names) - count} more" if len(names) > count else ""
+    return ", ".join(printable(name, 40) for name in names[:count]) + more
+
+
 def natural_key(path: Path) -> tuple[tuple[int, int | str], ...]:
     """Return a sort key that puts img2 before img10."""
     parts = _DIGITS.split(path.name.casefold())
