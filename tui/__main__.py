@@ -5,21 +5,47 @@ Nothing is imported before it is known which of the two is wanted, so that `hype
 
 import os
 import sys
+from collections.abc import Sequence
 
-ASCII, DEMO = "--ascii", "demo"
+ASCII, DEMO, IMAGES, BLOCKS = "--ascii", "demo", "--images", "blocks"
 
 
 def main() -> None:
     """Open the wizard for `hypernet` and `hypernet demo` on a terminal; leave anything else to the command line."""
-    arguments = sys.argv[1:]
-    others = [argument for argument in arguments if argument != ASCII]
+    others, images = _without_images(sys.argv[1:])
+    is_ascii = ASCII in others
+    others = [argument for argument in others if argument != ASCII]
     if others in ([], [DEMO]) and _is_terminal():
+        if images != BLOCKS:
+            _check_images(images)
         from tui.app import run
 
-        sys.exit(run(ascii_only=ASCII in arguments, demo=others == [DEMO]))
+        sys.exit(run(ascii_only=is_ascii, demo=others == [DEMO], images=images))
     from trainer.cli.main import run as run_command_line
 
     run_command_line()
+
+
+def _without_images(arguments: Sequence[str]) -> tuple[list[str], str]:
+    """Return the arguments without the way to draw pictures, and that way."""
+    others, images = [], BLOCKS
+    rest = iter(arguments)
+    for argument in rest:
+        if argument == IMAGES:
+            images = next(rest, "")
+        elif argument.startswith(f"{IMAGES}="):
+            images = argument.partition("=")[2]
+        else:
+            others.append(argument)
+    return others, images
+
+
+def _check_images(images: str) -> None:
+    from tui.terminal_pictures import CHOICES
+
+    if images not in CHOICES:
+        print(f"{IMAGES}: {images!a} is none of {', '.join(CHOICES)}.", file=sys.stderr)
+        sys.exit(2)
 
 
 def _is_terminal() -> bool:

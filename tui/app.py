@@ -38,6 +38,8 @@ from tui.widgets.dialogs import Trouble
 
 if TYPE_CHECKING:
     from tui.journey import Journey
+    from tui.overlay import Overlay
+    from tui.terminal_pictures import Drawing
 
 LOAD_AHEAD_S = 0.5
 """After the first frame and the first look at projects."""
@@ -65,6 +67,7 @@ class WizardApp(App[None], inherit_bindings=False):
         ascii_only: Send nothing but ASCII to the terminal.
         keymap_file: The user's own keys; `keys.toml` in the configuration folder when left out.
         demo: Go to the demo at once.
+        drawing: How pictures are drawn; as half blocks when left out.
     """
 
     TITLE = "Hypernet Wizard"
@@ -76,7 +79,14 @@ class WizardApp(App[None], inherit_bindings=False):
     ENABLE_COMMAND_PALETTE = True
     COMMAND_PALETTE_BINDING = "ctrl+p"
 
-    def __init__(self, *, ascii_only: bool = False, keymap_file: Path | None = None, demo: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        ascii_only: bool = False,
+        keymap_file: Path | None = None,
+        demo: bool = False,
+        drawing: "Drawing | None" = None,
+    ) -> None:
         # With NO_COLOR Textual's own colours would turn to greys; this leaves plain attributes.
         super().__init__(ansi_color=True if os.environ.get("NO_COLOR") else None)
         self.animation_level = "none"
@@ -88,6 +98,8 @@ class WizardApp(App[None], inherit_bindings=False):
         self._seen: RunFolder | None = None
         self._journey: Journey | None = None
         self._glyphs = _glyph_filter(ascii_only)
+        self._drawing = drawing
+        self._overlay: Overlay | None = None
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """Add the replacement of what the terminal can't draw."""
@@ -105,6 +117,18 @@ class WizardApp(App[None], inherit_bindings=False):
             self.set_keymap(read_keymap(self._keymap_file or _keymap_path()))
         except AppError as error:
             self.push_screen(Trouble(error))
+        if self._drawing is not None and self._drawing.notice:
+            self.notify(self._drawing.notice, severity="warning", markup=False)
+
+    def post_display_hook(self) -> None:
+        """Put real pictures over the half blocks of a frame, where the user wants them and the terminal can."""
+        if self._drawing is None or not self._drawing.has_pixels or not self.screen_stack:
+            return
+        if self._overlay is None:
+            from tui.overlay import Overlay
+
+            self._overlay = Overlay(self, self._drawing)
+        self._overlay.draw()
 
     def _load_ahead(self) -> None:
         """Import in a thread what the first look at a run would wait for: plots and pictures."""
@@ -316,19 +340,28 @@ def _keymap_path() -> Path:
     return user_config_path("hypernet-wizard") / "keys.toml"
 
 
-def run(ascii_only: bool = False, demo: bool = False) -> int:
+def _drawing(images: str, is_ascii: bool) -> "Drawing | None":
+    if images == "blocks":
+        return None
+    from tui.terminal_pictures import choose_drawing
+
+    return choose_drawing(images, is_ascii or bool(os.environ.get("NO_COLOR")))
+
+
+def run(ascii_only: bool = False, demo: bool = False, images: str = "blocks") -> int:
     """Open the wizard on this terminal; return the exit code.
 
     Args:
         ascii_only: Send nothing but ASCII to the terminal.
         demo: Go to the demo at once.
+        images: How to draw pictures: auto, blocks, kitty or sixel.
     """
     # Where a shell exports them, they would hide every later change of the terminal's size.
     os.environ.pop("COLUMNS", None)
     os.environ.pop("LINES", None)
     # Started under nohup the wizard would outlive its terminal and spin.
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    app = WizardApp(ascii_only=ascii_only, demo=demo)
+    app = WizardApp(ascii_only=ascii_only, demo=demo, drawing=_drawing(images, ascii_only))
     app.run()
     if app.return_code == 0 and app.goodbye:
         print(app.goodbye, file=sys.stdout)

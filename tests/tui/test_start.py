@@ -43,10 +43,12 @@ def test_without_a_terminal_or_with_arguments_it_is_the_command_line() -> None:
 @pytest.mark.parametrize(
     ("arguments", "opens"),
     [
-        ([], {"ascii_only": False, "demo": False}),
-        (["--ascii"], {"ascii_only": True, "demo": False}),
-        (["demo"], {"ascii_only": False, "demo": True}),
-        (["demo", "--ascii"], {"ascii_only": True, "demo": True}),
+        ([], {"ascii_only": False, "demo": False, "images": "blocks"}),
+        (["--ascii"], {"ascii_only": True, "demo": False, "images": "blocks"}),
+        (["demo"], {"ascii_only": False, "demo": True, "images": "blocks"}),
+        (["--images", "auto"], {"ascii_only": False, "demo": False, "images": "auto"}),
+        (["demo", "--images=sixel"], {"ascii_only": False, "demo": True, "images": "sixel"}),
+        (["demo", "--ascii"], {"ascii_only": True, "demo": True, "images": "blocks"}),
         (["demo", "--headless"], None),
         (["runs"], None),
     ],
@@ -58,7 +60,7 @@ def test_on_a_terminal_the_demo_and_nothing_else_open_the_wizard(
     import tui.app
     from trainer.cli import main
 
-    opened: list[dict[str, bool]] = []
+    opened: list[dict[str, object]] = []
     monkeypatch.setattr(sys, "argv", ["hypernet", *arguments])
     monkeypatch.setattr(tui.__main__, "_is_terminal", lambda: True)
     monkeypatch.setattr(tui.app, "run", lambda **options: opened.append(options) or 0)

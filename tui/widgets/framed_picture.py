@@ -81,6 +81,21 @@ class FramedPicture(Picture, can_focus=True):
             cells[y][x] = Segment(character, self._border_style(cells[y][x]))
         return [Strip(line, columns).simplify() for line in cells]
 
+    def pixels(self, width: int, height: int) -> Image.Image | None:
+        """Return picture and frames as a picture of that size."""
+        whole = super().pixels(width, height)
+        if whole is None or not self._frames:
+            return whole
+        drawn = dimmed(whole, self._frames)
+        line = self._line_colour()
+        for left, top, right, bottom in self._frames:
+            box = (left * width, top * height, max(left, right) * width - 1, max(top, bottom) * height - 1)
+            ImageDraw.Draw(drawn).rectangle(box, outline=(line.r, line.g, line.b), width=3 if self._is_active else 2)
+        return drawn
+
+    def _line_colour(self) -> ThemeColor:
+        return ThemeColor.parse(self.app.theme_variables["warning" if self._is_active else "foreground"])
+
     def _cells(self, picture: Image.Image, columns: int, rows: int) -> list[list[Segment]]:
         return half_block_cells(dimmed(picture, self._frames) if self._frames else picture, columns, rows)
 
@@ -100,8 +115,7 @@ class FramedPicture(Picture, can_focus=True):
         style = cell.style or self.rich_style
         if self._plain:
             return style + Style(bold=self._is_active)
-        name = "warning" if self._is_active else "foreground"
-        line = ThemeColor.parse(self.app.theme_variables[name])
+        line = self._line_colour()
         behind = style.bgcolor.get_truecolor() if style.bgcolor is not None else (0, 0, 0)
         dark = Color.from_rgb(*(channel * 0.4 for channel in behind))
         return Style(color=Color.from_rgb(line.r, line.g, line.b), bgcolor=dark, bold=self._is_active)

@@ -8,13 +8,14 @@ from PIL import Image
 from rich.color import Color
 from rich.segment import Segment
 from rich.style import Style
+from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
 MOST_PX = 64_000_000
 """Larger pictures are not opened."""
-KEPT_PX = 400
-"""Pictures are kept no larger than this: more than any terminal shows."""
+KEPT_PX = 512
+"""Pictures are kept no larger than this: more than half blocks show, and a preview's own size."""
 SHADES = " .:-=+*#%@"
 """From dark to light; terminals are taken to be dark."""
 
@@ -89,20 +90,39 @@ class Picture(Widget):
         self._plain = plain
         self._picture: Image.Image | None = None
         self._lines: list[Strip] | None = None
+        self.version = 0
+        """How often what it shows has changed."""
+        self.is_repainted = False
+        """Whether its cells were sent to the terminal since somebody set this back."""
 
     def show(self, picture: Image.Image | None) -> None:
         """Show another picture, or none."""
-        self._picture, self._lines = picture, None
-        self.refresh()
+        if picture is not self._picture:
+            self._picture = picture
+            self.draw_anew()
 
     def notify_style_update(self) -> None:
         """Draw anew in other colours."""
-        self._lines = None
+        self._forget()
         super().notify_style_update()
 
     def on_resize(self) -> None:
         """Draw anew in another size."""
+        self._forget()
+
+    def draw_anew(self) -> None:
+        """Draw the same picture again."""
+        self._forget()
+        self.refresh()
+
+    def _forget(self) -> None:
         self._lines = None
+        self.version += 1
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Return some lines, and note that they are painted."""
+        self.is_repainted = True
+        return super().render_lines(crop)
 
     def render_line(self, y: int) -> Strip:
         """Return one line of the widget."""
@@ -123,18 +143,28 @@ class Picture(Widget):
         )
 
     def _drawn(self) -> list[Strip]:
+        cells = self._cells_taken()
+        return self.draw_picture(self._picture, *cells) if self._picture is not None and cells else []
+
+    def _cells_taken(self) -> tuple[int, int] | None:
         width, height = self.size
-        if self._picture is None or not width or not height:
-            return []
-        return self.draw_picture(self._picture, *fitted(*self._picture.size, width, height))
+        return fitted(*self._picture.size, width, height) if self._picture is not None and width and height else None
+
+    @property
+    def drawn_area(self) -> Region | None:
+        """Where on the screen the picture itself is drawn in colours; None where it isn't."""
+        cells = None if self._plain else self._cells_taken()
+        if cells is None:
+            return None
+        (columns, rows), room = cells, self.content_region
+        return Region(room.x + (room.width - columns) // 2, room.y + (room.height - rows) // 2, columns, rows)
+
+    def pixels(self, width: int, height: int) -> Image.Image | None:
+        """Return what is shown as a picture of that size; None where there is none."""
+        return self._picture and self._picture.resize((width, height), Image.Resampling.BICUBIC)
 
     def draw_picture(self, picture: Image.Image, columns: int, rows: int) -> list[Strip]:
         """Return a picture as lines."""
         if self._plain:
             return shades(picture, columns, rows, self.rich_style)
         return half_blocks(picture, columns, rows)
-
-    def draw_anew(self) -> None:
-        """Draw the same picture again."""
-        self._lines = None
-        self.refresh()
