@@ -18,12 +18,13 @@ from trainer.errors import AppError
 from trainer.files import write_atomic
 from trainer.hypernetwork.find import find_hypernetworks
 from trainer.hypernetwork.prompt_tags import parse_prompt
+from trainer.install import best_checkpoint
 from trainer.run.folder import RunFolder
 from trainer.text import nearest, printable
 
 Kind = Literal["step", "strength", "prompt"]
 MOST_CHECKPOINTS = 6
-"""Taken of a run unasked, evenly spread, the last one always."""
+"""Taken of a run unasked, evenly spread, the last and the best one always."""
 MOST_CELLS = 400
 CHOICE = "chosen.json"
 _log = logging.getLogger(__name__)
@@ -38,8 +39,8 @@ class GridRequest(Section):
     model: str = setting("", "Another base model")
     folders: tuple[str, ...] = setting((), "Further folders of hypernetworks")
     device: str = setting("auto", "auto, cpu, cuda, cuda:1 or mps")
-    hypernetwork: str = setting("", "Path or name; empty takes the run's newest checkpoint")
-    checkpoints: tuple[int, ...] = setting((), "Steps shown; empty takes a few, evenly spread")
+    hypernetwork: str = setting("", "Path or name; empty takes the run's best checkpoint")
+    checkpoints: tuple[int, ...] = setting((), "Steps shown; empty takes a few, evenly spread, and the best")
     strengths: tuple[float, ...] = setting((0.0, 0.4, 0.7, 1.0), "Strengths shown")
     prompts: tuple[str, ...] = setting((), "Prompts; all kinds but prompt take the first")
     draw: dict[str, Any] = setting({}, "Further fields of the pictures: seed, size, sampler, …")
@@ -158,14 +159,19 @@ def _chosen_checkpoints(request: GridRequest, run: RunFolder | None) -> list[tup
             raise AppError("No such checkpoint", why, f"It has {known}.")
         return [(step, by_step[step]) for step in request.checkpoints]
     count = min(MOST_CHECKPOINTS, len(found))
-    return [found[round((i + 1) * len(found) / count) - 1] for i in range(count)]
+    chosen = [round((i + 1) * len(found) / count) - 1 for i in range(count)]
+    best = [step for step, _ in found].index(best_checkpoint(run, [step for step, _ in found]))
+    if best not in chosen:
+        # In the place of the nearest one, and never of the last.
+        chosen[min(range(count - 1), key=lambda place: abs(chosen[place] - best))] = best
+    return [found[place] for place in chosen]
 
 
 def _network(request: GridRequest, run: RunFolder | None, setup: DrawingSetup) -> Path:
     if not request.hypernetwork:
-        found = checkpoints_of(run) if run else []
-        if found:
-            return found[-1][1]
+        found = dict(checkpoints_of(run)) if run else {}
+        if run and found:
+            return found[best_checkpoint(run, list(found))]
         hint = "Name one with --hypernetwork NAME, or a run with --run RUN."
         raise AppError("No hypernetwork", "The grid needs one to vary.", hint)
     known = find_hypernetworks(setup.folders)

@@ -113,6 +113,7 @@ def _curves(state: RunState, verdict: Verdict) -> str:
     smooth = Curve("smoothed", "first", [(p.step, p.smoothed_loss) for p in state.points])
     sides = (
         ("held-out pictures", "first", [(v.step, v.held_out) for v in state.validations if v.held_out is not None]),
+        ("mirrored pictures", "first", [(v.step, v.mirrored) for v in state.validations if v.mirrored is not None]),
         ("training pictures", "second", [(v.step, v.training) for v in state.validations if v.training is not None]),
     )
     best = verdict.best_step

@@ -125,7 +125,7 @@ def _make(folder: RunFolder, config: RunConfig, state: RunState, step: int, hist
             _link(folder.images / PurePosixPath(made.path).name, new.images)
     if folder.loss_csv.is_file():
         shutil.copyfile(folder.loss_csv, new.loss_csv)
-    facts = {"step": step, "checkpoint": kept[step].name, **_facts(history)}
+    facts = {"step": step, "checkpoint": kept[step].name, **_facts(history, step)}
     write_atomic(new.path / REWIND_FILE, json.dumps(facts))
     lines = [json.dumps(_moved(event, new), separators=(",", ":")) + "\n" for event in history]
     write_atomic(new.events_file, "".join(lines))
@@ -149,10 +149,12 @@ def _is_overridden(event: Event, settings: Mapping[str, Any]) -> bool:
     return event["kind"] == "changed" and event.get("what") == "learning_rate" and rate is not None
 
 
-def _facts(history: list[Event]) -> dict[str, Any]:
+def _facts(history: list[Event], step: int) -> dict[str, Any]:
     """Return what the resume state of that step would say beside weights and moments."""
     validated = [event for event in history if event["kind"] == "validated"]
+    saved = [event for event in history if event["kind"] == "saved" and event["step"] == step]
     return {
+        "scaler": saved[-1].get("scaler", {}) if saved else {},
         "changes": [(e["step"], e["what"], e["value"]) for e in history if e["kind"] == "changed"],
         "validation_start": next((event["start"] for event in validated if "start" in event), {}),
         "seconds": sum({e["step"]: e["seconds"] or 0.0 for e in history if e["kind"] == "step"}.values()),

@@ -317,7 +317,8 @@ class Training:
         save(self.net, path)
         if self.config.save.optimizer_state:
             save_optimizer(path, self.optimizer, self.net)
-        self.events.emit("saved", step=self.step, path=str(path))
+        # For going back to here: the .optim has no place for it.
+        self.events.emit("saved", step=self.step, path=str(path), scaler=self.scaler.state_dict())
 
     def keep_state(self) -> None:
         """Write the resume state.

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from trainer.run.facts import Health, Validation
+from trainer.run.facts import Health, Situation, Validation
 from trainer.run.state import RunState
 from trainer.text import printable
 
@@ -116,9 +116,11 @@ def judge_training(state: RunState) -> Verdict:
     standing, since = _standing(curve, best, collapsed)
     evidence = (*_evidence(standing, curve, best, state), *_health_evidence(state, best))
     best_step = best.step if best else None
-    return Verdict(
-        standing, since, best_step, _text(standing, since), evidence, _advice(standing, since, best_step, state)
-    )
+    if standing is Standing.LEARNING and state.situation is Situation.FINISHED:
+        text, advice = _at_the_end(curve, best_step)
+    else:
+        text, advice = _text(standing, since), _advice(standing, best_step, state)
+    return Verdict(standing, since, best_step, text, evidence, advice)
 
 
 def curve_of(validations: Sequence[Validation], healths: Sequence[Health]) -> Curve | None:
@@ -252,12 +254,19 @@ def _smooth(values: Sequence[float]) -> list[float]:
 
 def flat_since(curve: Curve) -> int | None:
     """Return the step of the last gain worth the name, where it lies far enough back to speak of a plateau."""
-    gained, since = curve.points[0], 0
-    for place, point in enumerate(curve.points):
-        if point.judged < gained.judged - max(curve.noise, GAIN * gained.judged):
-            gained, since = point, place
+    since = _last_gain(curve)
     is_flat = len(curve.points) - 1 - since >= max(FLAT_LEAST, math.ceil(len(curve.points) * FLAT_SHARE))
-    return gained.step if is_flat else None
+    return curve.points[since].step if is_flat else None
+
+
+def _last_gain(curve: Curve) -> int:
+    """Return the place of the last gain worth the name."""
+    since = 0
+    for place, point in enumerate(curve.points):
+        lowest = curve.points[since].judged
+        if point.judged < lowest - max(curve.noise, GAIN * lowest):
+            since = place
+    return since
 
 
 def _text(standing: Standing, since: int | None) -> str:
@@ -270,6 +279,15 @@ def _text(standing: Standing, since: int | None) -> str:
         Standing.COLLAPSED: f"Collapsed at step{at}.",
         Standing.UNKNOWN: "Not judged.",
     }[standing]
+
+
+def _at_the_end(curve: Curve, best_step: int | None) -> tuple[str, str]:
+    """Return text and advice for a run that has made all its steps and still did well."""
+    gained = curve.points[_last_gain(curve)].step
+    if gained < curve.last.step:
+        return f"Learned; the last gain was at step {gained:,}.", f"Use step {best_step:,}."
+    more = f"go on from step {gained:,} with more steps in total, as it may get better yet."
+    return f"Learned, and still getting better at step {gained:,}, the end.", f"Use step {best_step:,}, or {more}"
 
 
 def _evidence(standing: Standing, curve: Curve, best: Point | None, state: RunState) -> list[str]:
@@ -290,19 +308,21 @@ def _evidence(standing: Standing, curve: Curve, best: Point | None, state: RunSt
     if best is not None and best.step < low.step and best.judged <= (1 + AS_GOOD) * low.judged:
         told.append(f"Step {best.step:,} was as good with less training: {_share(best.judged)}.")
     if standing is Standing.COLLAPSED:
-        told.append(_collapse_evidence(curve))
+        told += _collapse_evidence(curve)
     if side != _HELD_OUT:
         told.append("No picture is held out (that takes 12, and validation.held_out_share above 0).")
     return told
 
 
-def _collapse_evidence(curve: Curve) -> str:
+def _collapse_evidence(curve: Curve) -> list[str]:
     last = curve.last
     if not math.isfinite(last.judged):
-        return "The loss is not a number any more."
+        return ["The loss is not a number any more."]
     lowest = min(curve.points, key=lambda point: point.judged)
+    if last.judged <= COLLAPSED_SHARE * lowest.judged:
+        return []  # The strength alone tells it, and is told with the rest of the health.
     rise = _share(last.judged / lowest.judged - 1)
-    return f"Both losses rose together, by {rise} since step {lowest.step:,}: the network breaks what it had."
+    return [f"Both losses rose together, by {rise} since step {lowest.step:,}: the network breaks what it had."]
 
 
 def _health_evidence(state: RunState, best: Point | None) -> list[str]:
@@ -338,7 +358,7 @@ def _look_evidence(healths: Sequence[Health], name: str, word: str, best: Point 
     return [f"The {word} of the preview is {times:.1f} times that of step {near[-1].step:,}."]
 
 
-def _advice(standing: Standing, since: int | None, best_step: int | None, state: RunState) -> str:
+def _advice(standing: Standing, best_step: int | None, state: RunState) -> str:
     rate = max((p.learning_rate for p in state.points if p.learning_rate is not None), default=None)
     if standing is Standing.NOTHING_YET and len(state.validations) > 2:
         return f"Raise the learning rate{_to(rate, 10)}, or train longer."

@@ -1,5 +1,6 @@
 """Going back: the new run goes on as the old one did, bit for bit, and the old one stays as it was."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from tests.support.projects import events, losses, make_run, photo_project, run_
 from trainer.errors import AppError
 from trainer.hypernetwork import load
 from trainer.project import Project
-from trainer.rewind import prepare_rewind
+from trainer.rewind import prepare_rewind, rewound_state
 from trainer.run.events import read_events
 from trainer.run.folder import RunFolder
 from trainer.run.state import replay
@@ -88,11 +89,38 @@ def test_a_lower_rate_and_more_steps_apply_from_there_on(
         "preview.every=0",
     )
     assert said.code == 0, said.said
-    new = max((run.path.parent).parent.glob("*/photos-*"), key=lambda path: path.stat().st_mtime)
+    others = [path for path in run.path.parent.parent.glob("*/photos*") if path != run.path]
+    new = max(others, key=lambda path: path.stat().st_mtime)
     made = events(RunFolder(new), "step")
     assert [event["step"] for event in made][-6:] == [9, 10, 11, 12, 13, 14]
     assert max(event["learning_rate"] for event in made[-6:]) <= 1e-5
     assert "goes on from step 8" in said.out
+    assert "step 4/" not in said.out
+    assert "validation at step 6" not in said.out, "what the old run told is not told again"
+
+
+def test_half_precision_goes_on_with_the_scale_of_its_gradients(run: RunFolder) -> None:
+    """Half precision needs a GPU: here the checkpoint's event says what such a run would have said."""
+    scaler = {
+        "scale": 512.0,
+        "growth_factor": 2.0,
+        "backoff_factor": 0.5,
+        "growth_interval": 2000,
+        "_growth_tracker": 7,
+    }
+    whole = run.events_file.read_text()
+    assert events(run, "saved")[1]["scaler"] == {}
+    told = [
+        {**e, "scaler": scaler} if e["kind"] == "saved" and e["step"] == 8 else e for e in read_events(run.events_file)
+    ]
+    run.events_file.write_text("".join(json.dumps(event) + "\n" for event in told))
+    try:
+        new = prepare_rewind(run, 8)
+    finally:
+        run.events_file.write_text(whole)
+    state, _ = rewound_state(new, load(run.hypernetworks / "photos-8.pt"))
+    assert state is not None
+    assert state.facts["scaler"] == scaler
 
 
 def test_what_cannot_be_gone_back_to_is_said_with_what_can(run: RunFolder) -> None:

@@ -86,6 +86,16 @@ def test_weights_go_with_their_tokens(tokenizer: Any) -> None:
     assert len(literal.ids) > 3
 
 
+def test_a_backslash_makes_a_bracket_literal_and_is_never_text_itself(tokenizer: Any) -> None:
+    def ids(text: str, emphasis: bool = True) -> list[int]:
+        return split_prompt(text, tokenizer, emphasis=emphasis)[0].ids
+
+    assert ids(r"a \(cat\) [dog\]") == ids("a (cat) dog]", emphasis=False)
+    assert set(split_prompt(r"a \(cat\)", tokenizer)[0].weights) == {1.0}
+    assert ids(r"a \cat") == ids("a cat")
+    assert ids(r"a \\cat") == ids(r"a \cat", emphasis=False)
+
+
 def test_short_tokenizers_make_short_chunks(tokenizer: Any) -> None:
     import copy
 

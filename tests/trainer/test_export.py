@@ -1,5 +1,7 @@
 """Exported weights draw what the hypernetwork draws: in the UNet, through diffusers' own loaders, in merged files."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ from trainer.base_model.load import load_base_model
 from trainer.demo.assets import demo_model_dir
 from trainer.errors import AppError
 from trainer.export.export import Target, export
+from trainer.export.linear import linear_maps
+from trainer.export.merge import write_merged
 from trainer.hypernetwork import Hypernetwork, Structure, attach, load, save
 
 DIMS = (96, 32, 64, 128)
@@ -148,17 +152,84 @@ def test_a_diffusers_folder_becomes_one_file(tmp_path: Path, linear: Path) -> No
     assert "first_stage_model.decoder.conv_in.weight" in merged
 
 
-def test_a_diffusers_pipeline_loads_the_lora(tmp_path: Path, unet: Any) -> None:
+def sd2_folder(folder: Path) -> Path:
+    """Write a tiny SD 2 model in diffusers' layout, as its own library saves one."""
+    from transformers import CLIPTokenizer
+
+    ldm = write_ldm_checkpoint(folder.with_suffix(".safetensors"), "sd2", tiny=True, dtype=torch.float32)
+    model = load_base_model(ldm, dtype=torch.float32, prediction_type="epsilon")
+    parts = {
+        "unet": model.unet,
+        "vae": model.vae,
+        "text_encoder": model.text_encoder,
+        "scheduler": model.noise_scheduler,
+    }
+    for name, part in parts.items():
+        part.save_pretrained(folder / name)
+    assert isinstance(model.tokenizer, CLIPTokenizer)
+    model.tokenizer.save_pretrained(folder / "tokenizer")
+    index = {name: ["diffusers", type(part).__name__] for name, part in parts.items()}
+    (folder / "model_index.json").write_text(json.dumps({"_class_name": "StableDiffusionPipeline", **index}))
+    return folder
+
+
+def test_a_diffusers_folder_of_sd_2_becomes_one_file_with_openclips_joined_matrices(tmp_path: Path) -> None:
+    folder = sd2_folder(tmp_path / "base")
+    dims = (TINY_TEXT, TINY_UNET, 2 * TINY_UNET, 4 * TINY_UNET)
+    network = written(tmp_path / "net.pt", Structure(), dims)
+    base = load_base_model(folder, dtype=torch.float32, parts=["unet"])
+    # A folder tells it by the width 1024, which would take a gigabyte here.
+    base = replace(base, info=replace(base.info, family="sd2"))
+    maps = {key: found.scaled(STRENGTH) for key, found in linear_maps(load(network)).items()}
+    write_merged(tmp_path / "merged.safetensors", base, maps, {})
+    before, after = load_file(tmp_path / "base.safetensors"), load_file(tmp_path / "merged.safetensors")
+    text = {name for name in before if name.startswith("cond_stage_model.model.transformer.resblocks.")}
+    assert any(name.endswith("attn.in_proj_weight") for name in text)
+    used = {name for name in text if name in after}
+    assert {name.rpartition("resblocks.")[2].partition(".")[0] for name in text - used} <= {"23"}, "the layer left out"
+    assert all(torch.equal(before[name], after[name]) for name in used)
+    merged = load_base_model(tmp_path / "merged.safetensors", dtype=torch.float32, prediction_type="epsilon")
+    plain = load_base_model(folder, dtype=torch.float32, parts=["unet", "text_encoder"])
+    assert merged.info.family == "sd2"
+    assert off_by(plain.unet, merged.unet, load(network), TINY_TEXT) < 1e-3
+    one, other = plain.text_encoder.state_dict(), merged.text_encoder.state_dict()
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_without_the_bias_diffusers_reads_what_else_it_refuses(
+    tmp_path: Path, linear: Path, unet: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
     pytest.importorskip("peft")
+    out = tmp_path / "dropped.safetensors"
+    arguments = ("export", str(linear), "--to", "lora", "--model", MODEL, "--strength", str(STRENGTH))
+    said = hypernet(capsys, *arguments, "--drop-bias", "--out", str(out), "--json")
+    assert said.code == 0, said.err
+    assert not any(".diff" in key for key in load_file(out))
+    told = json.loads(said.out)
+    assert told["error"] > 0.01, "what is left out is in the printed difference"
+    assert not any("diffusers reads no LoRA" in note for note in told["notes"])
+    assert off_by(unet, pipeline_with(out).unet, load(linear)) == pytest.approx(
+        off_by(unet, with_lora(out), load(linear)), rel=1e-3
+    )
+
+
+def pipeline_with(lora: Path) -> Any:
+    """Return diffusers' own pipeline with a LoRA loaded by its own loader."""
     from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
 
-    network = written(tmp_path / "plain.pt", Structure(), bias=0)
-    done = export(network, "lora", MODEL, tmp_path / "plain.safetensors", strength=STRENGTH)
     pipeline = StableDiffusionPipeline.from_pretrained(
         MODEL, safety_checker=None, torch_dtype=torch.float32, local_files_only=True
     )
-    pipeline.load_lora_weights(str(done.path.parent), weight_name=done.path.name)
-    assert off_by(unet, pipeline.unet, load(network)) < 1e-4
+    pipeline.load_lora_weights(str(lora.parent), weight_name=lora.name)
+    return pipeline
+
+
+def test_a_diffusers_pipeline_loads_the_lora(tmp_path: Path, unet: Any) -> None:
+    pytest.importorskip("peft")
+    network = written(tmp_path / "plain.pt", Structure(), bias=0)
+    done = export(network, "lora", MODEL, tmp_path / "plain.safetensors", strength=STRENGTH)
+    assert off_by(unet, pipeline_with(done.path).unet, load(network)) < 1e-4
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from trainer.grids import checkpoints_of, newest_grid, open_grid_setup, plan_gri
 from trainer.hypernetwork import Hypernetwork, Structure, save
 from trainer.jobs.worker import run_here
 from trainer.project import Project, create_project
-from trainer.run.events import read_events
+from trainer.run.events import EventWriter, read_events
 from trainer.run.folder import RunFolder
 from trainer.run.jobs import live_job, newest_job
 from trainer.studio import Answer, answer_of, ask, open_studio
@@ -93,6 +93,20 @@ def test_what_a_grid_shows_by_itself(run: RunFolder) -> None:
     seeds = plan(run, kind="strength", hypernetwork="photos-8", strengths=[1], draw={"seed": 7, "batch": 3})
     assert seeds.rows == ("seed 7", "seed 8", "seed 9")
     assert all("photos-8.pt:1" in cell.request.hypernetworks[0] for cell in seeds.cells)
+
+
+def test_the_best_step_is_shown_and_taken_where_none_is_named(run: RunFolder) -> None:
+    assert "step 20" not in plan(run).rows
+    with EventWriter(run.events_file) as events:
+        for step in range(0, 40, 4):
+            loss = 1.0 if step == 0 else 0.5 + 0.01 * step
+            events.emit("validated", step=step, held_out=loss if step != 20 else 0.3, training=loss)
+    rows = plan(run).rows
+    assert "step 20" in rows
+    assert (len(rows), rows[-1]) == (6, "step 36")
+    assert list(rows) == sorted(rows, key=lambda row: int(row.split()[1]))
+    one = plan(run, kind="prompt", prompts=["a"], strengths=[1])
+    assert "photos-20.pt:1" in one.cells[0].request.hypernetworks[0]
 
 
 @pytest.mark.parametrize(

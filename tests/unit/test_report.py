@@ -96,6 +96,12 @@ def test_it_tells_verdict_settings_and_use(run: RunFolder) -> None:
     assert text.count("<polyline") == 5
 
 
+def test_the_curve_that_was_judged_is_shown_where_nothing_is_held_out(run: RunFolder) -> None:
+    text = run.events_file.read_text().replace('"held_out":', '"held_out":null,"mirrored":')
+    run.events_file.write_text(text)
+    assert "mirrored pictures" in Page(write_report(run).read_text("utf-8")).words
+
+
 def test_a_broken_preview_or_a_failure_harms_nothing(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     (run.images / "gollum-30.png").write_bytes(b"no picture")
     assert "gollum-30.png cannot be read" in write_report(run).read_text("utf-8")

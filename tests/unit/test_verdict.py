@@ -5,11 +5,14 @@ The logs were recorded by tests/support/verdict_runs.py; the steps required were
 
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 
 from tests.support.verdict_runs import recorded, state_at
+from trainer.run.events import Event
+from trainer.run.facts import Situation
 from trainer.run.state import RunState, replay
 from trainer.verdict import STOPS, Standing, Verdict, judge_training, noise_of
 
@@ -120,6 +123,35 @@ def test_a_curve_that_has_levelled_out_is_a_plateau_since_its_last_gain() -> Non
     assert 500 <= verdict.since_step <= 1400
     assert verdict.best_step is not None
     assert "lower learning rate" in verdict.advice
+
+
+def ended(state: RunState) -> Verdict:
+    return judge_training(replace(state, situation=Situation.FINISHED))
+
+
+def test_a_run_that_ended_well_is_told_whether_more_steps_would_help() -> None:
+    done = ended(state_at("right", 400))
+    assert (done.standing, done.text, done.advice) == (
+        Standing.LEARNING,
+        "Learned; the last gain was at step 350.",
+        "Use step 300.",
+    )
+    short = ended(curve(8, lambda n: 0.9**n, lambda n: 0.9**n))
+    assert short.standing is Standing.LEARNING
+    assert "still getting better at step 700" in short.text
+    assert "go on from step 700 with more steps" in short.advice
+
+
+def test_a_collapse_that_only_the_strength_tells_speaks_of_no_risen_loss() -> None:
+    def told() -> Iterator[Event]:
+        for n in range(5):
+            yield {"kind": "validated", "step": 10 * n, "held_out": 1 - 0.1 * n, "training": 1 - 0.1 * n}
+            yield {"kind": "health", "step": 10 * n, "strength": {"96": [500.0 if n > 2 else 1.0, 1.0]}}
+
+    said = judge_training(replay({"v": 1, "seq": n, "t": n, **e} for n, e in enumerate(told())))
+    assert (said.standing, said.since_step, said.best_step) == (Standing.COLLAPSED, 30, 20)
+    assert not any("rose" in line for line in said.evidence)
+    assert "Some contexts are changed by 500 times their own size, which ruins pictures." in said.evidence
 
 
 def test_a_single_bad_validation_is_no_collapse() -> None:

@@ -65,7 +65,8 @@ def text_config(family: str, tensors: Mapping[str, torch.Tensor], prefix: str) -
         layers = _count(tensors, prefix + "encoder.layers.")
     else:
         embedding, up = "token_embedding.weight", "transformer.resblocks.0.mlp.c_fc.weight"
-        layers = _count(tensors, prefix + "transformer.resblocks.") - 1
+        # Its last layer is never used; a file made from a diffusers folder lacks it already.
+        layers = min(_count(tensors, prefix + "transformer.resblocks."), config["num_hidden_layers"])
     config["vocab_size"], config["hidden_size"] = tensors[prefix + embedding].shape
     config["intermediate_size"] = tensors[prefix + up].shape[0]
     config["num_hidden_layers"] = layers

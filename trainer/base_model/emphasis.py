@@ -27,7 +27,8 @@ def parse_emphasis(prompt: str) -> list[Piece]:
     """Split a prompt into pieces of one weight each, brackets and escapes taken out.
 
     A bracket that is never closed reaches to the end, one that is never opened is text, and a number that is
-    none is text too. Unlike A1111, a `BREAK` within brackets is still a break.
+    none is text too; a backslash before anything else is dropped. Unlike A1111, a `BREAK` within brackets is still a
+    break.
     """
     pieces: list[Piece] = []
     opened: list[tuple[str, int]] = []
@@ -38,7 +39,7 @@ def parse_emphasis(prompt: str) -> list[Piece]:
             _close(pieces, opened, "(", number)
         elif found["close"] and any(bracket == _opening(found["close"]) for bracket, _ in opened):
             _close(pieces, opened, _opening(found["close"]), None)
-        else:
+        elif not found["backslash"]:
             _append_text(pieces, found["escaped"] or found[0])
     for bracket, start in opened:
         _multiply(pieces, start, ROUND if bracket == "(" else SQUARE)

@@ -95,14 +95,14 @@ def follow_run(folder: "RunFolder") -> int:
     except KeyboardInterrupt:
         _say_goodbye(folder)
         return 0
-    return _follow(folder)
+    return _follow(folder, own_only=True)
 
 
-def _follow(folder: "RunFolder", everything: bool = True) -> int:
+def _follow(folder: "RunFolder", everything: bool = True, own_only: bool = False) -> int:
     """Print a run's past, or the last of it, and then what comes; return the exit code."""
     from trainer.run.follow import Follower, ends_well
 
-    follower = Follower(folder, from_start=everything)
+    follower = Follower(folder, from_start=everything, own_only=own_only)
     try:
         past = follower.new_lines()
         if not everything and len(past) > PAST_LINES:

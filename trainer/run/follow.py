@@ -1,7 +1,7 @@
 """A run's story as plain lines, past and to come: for terminals without a wizard, pipes and screen readers."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from trainer.run.describe import SILENT, clock_text, describe, progress_text
 from trainer.run.events import HEAD_BYTES, TAIL_BYTES, Event, EventReader, log_size
@@ -21,14 +21,16 @@ class Follower:
     Args:
         folder: The run.
         from_start: Tell the whole story; else only its last part, which is read within milliseconds.
+        own_only: Leave out what a rewound run has of the run before it.
     """
 
-    def __init__(self, folder: RunFolder, from_start: bool = True) -> None:
+    def __init__(self, folder: RunFolder, from_start: bool = True, own_only: bool = False) -> None:
         self.state = RunState()
         """The run as far as it was read."""
         self._folder = folder
         self._reader = EventReader(folder.events_file)
         self._told_t = float("-inf")
+        self._own_only = own_only
         if not from_start and (end := log_size(folder.events_file)) > HEAD_BYTES + TAIL_BYTES:
             # The beginning says how many steps there are. The line that the jump lands in is skipped by the reader.
             self.state = after_gap(replay(EventReader(folder.events_file).new(HEAD_BYTES)))
@@ -38,8 +40,8 @@ class Follower:
         """Return the lines for what was appended since the last call."""
         events = self._reader.new()
         lines: list[str] = []
-        told = 0
-        for place, event in enumerate(events):
+        told = self._skip_earlier_run(events)
+        for place, event in enumerate(events[told:], told):
             if event["kind"] == "step" and not self._progress_is_due(event):
                 continue
             if event["kind"] in SILENT or (event["kind"] == "phase" and not self._phase_is_due(event)):
@@ -51,6 +53,14 @@ class Follower:
             lines.append(f"{clock_text(event['t'])} {text}")
         self.state = replay(events[told:], self.state)
         return lines
+
+    def _skip_earlier_run(self, events: Sequence[Event]) -> int:
+        """Take in what another run did before this one, and return where its own story begins."""
+        own = next((place for place, event in enumerate(events) if event["kind"] == "rewound"), 0)
+        if not self._own_only or not own:
+            return 0
+        self.state = replay(events[:own], self.state)
+        return own
 
     def lines(self, poll_s: float = 0.5, sleep: Callable[[float], None] = time.sleep) -> Iterator[str]:
         """Tell what is left of the story until the run ends, fails or loses its worker.
