@@ -201,3 +201,7 @@ def test_nothing_to_write_writes_no_file(tmp_path: Path) -> None:
     report = caption_folder([tmp_path / "a.png"], each(lambda crop: " "))
     assert report.without == ("a.png",)
     assert list(tmp_path.iterdir()) == []
+    (tmp_path / "a.txt").write_text("old")
+    report = caption_folder([tmp_path / "a.png"], each(lambda crop: ""), existing="ignore")
+    assert (report.without, report.unchanged) == ((), ("a.png",))
+    assert (tmp_path / "a.txt").read_text() == "old"

@@ -74,6 +74,14 @@ def test_tags_are_removed_and_sorted(project: Project, capfd: pytest.CaptureFixt
     assert texts(project)["b"] == b"sea, dog"
 
 
+def test_undoing_and_changing_at_once_is_refused(project: Project, capfd: pytest.CaptureFixture[str]) -> None:
+    before = texts(project)
+    told = hypernet(capfd, "captions", str(project.root), "--undo", "--find", "sea", "--by", "lake", "--write")
+    assert told.code == 2
+    assert "one at a time" in told.err
+    assert texts(project) == before
+
+
 def test_a_bad_expression_is_one_message(project: Project, capfd: pytest.CaptureFixture[str]) -> None:
     told = hypernet(capfd, "captions", str(project.root), "--find", "(", "--regex", "--write")
     assert told.code == 1

@@ -44,7 +44,8 @@ class CaptionReport:
     written: dict[str, str]
     """Caption by training picture's file name, where the file was made or changed."""
     unchanged: tuple[str, ...]
-    """Training pictures whose caption file says this already, or was written with the same settings before."""
+    """Training pictures whose caption file says this already, was written with the same settings before, or stays as
+    there was nothing new to write."""
     without: tuple[str, ...]
     """Training pictures that still have no caption, as there was nothing to write."""
     warnings: tuple[str, ...]
@@ -152,7 +153,7 @@ def _new(
 def _put(
     crop: Path, own: Caption | None, text: str, undo: UndoLog, record: CaptionRecord | None, counts: _Counts
 ) -> str:
-    if own is not None and text == own.text:
+    if own is not None and text in ("", own.text):
         counts.unchanged.append(crop.name)
         return "unchanged"
     if not text:

@@ -109,6 +109,8 @@ def captions(
     from trainer.captions.tokens import TokenCounter
     from trainer.project import open_project
 
+    if undo + tags + any((find, prefix, suffix, remove_tag, sort)) > 1:
+        raise typer.BadParameter("--undo, --tags and changes of captions go one at a time")
     opened = open_project(project)
     if undo:
         _undo(opened, as_json)
