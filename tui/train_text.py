@@ -78,11 +78,20 @@ def _trouble(folder: RunFolder, view: RunView) -> list[str]:
     return []
 
 
+def _no_step_text(view: RunView) -> str:
+    """Say why there is nothing to see: what comes before the first step may take as long as many steps."""
+    state = view.state
+    if not view.status.is_live or state.phase is None or state.phase.name != "training":
+        return "No step yet."
+    doing = "a preview is drawn" if state.validations else "the loss is measured, then a preview drawn"
+    return f"No step yet: {doing}, to compare with."
+
+
 def figures_text(view: RunView, width: int) -> list[str]:
     """Return the losses, the pace and the verdict as lines."""
     state = view.state
     if not state.points:
-        return ["No step yet.", _rates(state)]
+        return [_no_step_text(view), _rates(state)]
     where = direction(state.points)
     trend = f" {ARROWS[where]} {where}" if where else ""
     loss = f"loss {loss_text(state.smoothed_loss)}{trend} (· last {loss_text(state.loss)})"

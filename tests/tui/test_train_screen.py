@@ -300,3 +300,18 @@ def test_any_size_works_and_can_change_at_any_time(live: Story) -> None:
         await walker.sees("▸ gollum  running  step 1,240 / 2,000")
 
     walk(body)
+
+
+def test_before_the_first_step_it_says_what_takes_its_time(root: Path) -> None:
+    story = Story(root, 500).until_now()
+
+    async def body(walker: Walker) -> None:
+        await walker.sees("▸ gollum")
+        await walker.press("enter")
+        await walker.sees("No step yet: the loss is measured, then a preview drawn, to compare with.")
+        story.until_now()
+        story.tell("validated", step=0, held_out=1.0, training=1.0, best=False, best_step=None)
+        await walker.sees("No step yet: a preview is drawn, to compare with.")
+
+    with RunLock(story.folder):
+        walk(body)
