@@ -21,6 +21,8 @@ MODES: Mapping[str, str] = {
     "auto-size": "size by shape",
     "split": "in pieces",
 }
+_WORDS_CELLS = 22
+"""Room for the longest words behind a name, such as "blurred, size by shape"."""
 BY_HAND = "by hand"
 LEFT_OUT = "left out by you"
 
@@ -58,7 +60,7 @@ def row_text(name: str, verdict: Verdict, mode: str, is_left_out: bool, width: i
         word = "left out"
     elif status == "warning":
         word = f"{short(verdict.remark)}, {mode}"
-    room = max(8, width // 2 - 2)
+    room = max(8, width // 2 - 2, width - _WORDS_CELLS - 3)
     return f"{MARKS[status]} {fit(printable(name, 120), room)} {word}", TONES.get(status, "")
 
 

@@ -16,6 +16,8 @@ FREE = "·"
 LEVELS = "▁▂▃▄▅▆▇█"
 _LOG_FROM = 20.0
 """A rate that falls by more than this is drawn by its order of magnitude."""
+_INDENT = len("Time   ")
+"""Where what a line tells begins."""
 
 
 def part_bytes(plan: Plan) -> list[tuple[str, int]]:
@@ -86,7 +88,9 @@ def time_line(plan: Plan) -> str:
     pace = chosen.pace if chosen else None
     if pace is None:
         return "Time   known after the first steps"
-    each = f"{pace.step_s:.2f} s" if pace.step_s >= 0.1 else f"{1000 * pace.step_s:.0f} ms"
+    each = (
+        f"{pace.step_s:,.{0 if pace.step_s >= 100 else 2}f} s" if pace.step_s >= 0.1 else f"{1000 * pace.step_s:.0f} ms"
+    )
     return f"Time   {duration_text(pace.total_s)}  {each} a step, {pace.source}"
 
 
@@ -113,7 +117,7 @@ def rate_lines(config: RunConfig, width: int) -> list[str]:
     first, last = schedule.at(optimizer.warmup_steps), rates[-1]
     text = f"{first:g}" if math.isclose(first, last, rel_tol=0.01) else f"{first:g}, at the end {last:.2g}"
     warm = f", after {optimizer.warmup_steps:,} steps of rising" if optimizer.warmup_steps else ""
-    return [f"Rate   {drawn(rates)}", *wrapped(f"       {text}{warm}", width)]
+    return [f"Rate   {drawn(rates)}", *wrapped(f"{' ' * _INDENT}{text}{warm}", width, _INDENT)]
 
 
 def drawn(values: Sequence[float]) -> str:
@@ -134,11 +138,16 @@ def warning_lines(warnings: Sequence[str], width: int) -> list[str]:
     return [line for warning in warnings for line in wrapped(f"! {warning}", width)]
 
 
-def wrapped(text: str, width: int) -> list[str]:
-    """Return a text in lines; further ones are set in by two."""
-    return textwrap.wrap(text, max(20, width), subsequent_indent="  ", drop_whitespace=True) or [""]
+def wrapped(text: str, width: int, indent: int = 2) -> list[str]:
+    """Return a text in lines; further ones are set in."""
+    return textwrap.wrap(text, max(20, width), subsequent_indent=" " * indent, drop_whitespace=True) or [""]
 
 
 def plan_lines(plan: Plan, width: int) -> list[str]:
     """Return all lines beside the settings, without warnings."""
-    return [*memory_lines(plan, width), "", time_line(plan), disk_line(plan)]
+    return [
+        *memory_lines(plan, width),
+        "",
+        *wrapped(time_line(plan), width, _INDENT),
+        *wrapped(disk_line(plan), width, _INDENT),
+    ]

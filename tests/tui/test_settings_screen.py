@@ -9,7 +9,7 @@ from trainer.config import RunConfig, build_config, load_preset, parse_assignmen
 from trainer.config.read import assignments, difference
 from trainer.demo.job import prepare_demo
 from trainer.project import PROJECT_FILE, Project, open_project
-from tui.plan_text import drawn, rate_lines, stacked_bar
+from tui.plan_text import drawn, rate_lines, stacked_bar, wrapped
 from tui.settings_form import BASIC, ELSEWHERE, group_members, groups, read_texts, settings, texts_of
 from tui.steps import present_steps
 
@@ -244,3 +244,10 @@ def test_bars_and_rates_are_drawn_in_proportion() -> None:
     assert drawn([1.0, 0.1, 0.01]) == "█▅▁"
     lines = rate_lines(build_config({"optimizer": {"learning_rate": "5e-5:100, 5e-6"}}), 40)
     assert "0.00005" in lines[1] or "5e-05" in lines[1]
+
+
+def test_long_figures_are_set_in_under_what_they_belong_to() -> None:
+    assert wrapped("Time   12:00:00  900 s a step, estimated", 36, 7) == [
+        "Time   12:00:00  900 s a step,",
+        "       estimated",
+    ]
