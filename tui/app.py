@@ -17,7 +17,6 @@ from textual.screen import Screen
 from textual.theme import Theme
 
 from trainer.errors import AppError
-from trainer.run.folder import RunFolder
 from trainer.text import printable
 from tui.glyphs import GlyphFilter, ascii_only, console_font
 from tui.keys import KEYS, Key, bindings, key_name, read_keymap
@@ -37,6 +36,7 @@ from tui.screens.home import HomeScreen
 from tui.widgets.dialogs import Trouble
 
 if TYPE_CHECKING:
+    from trainer.run.folder import RunFolder
     from tui.journey import Journey
     from tui.overlay import Overlay
     from tui.terminal_pictures import Drawing

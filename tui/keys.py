@@ -3,7 +3,6 @@
 Ids read SCREEN.ACTION. `keys.toml` in the configuration folder maps ids to keys, e.g. `"train.pause" = "f5"`.
 """
 
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -194,6 +193,8 @@ def read_keymap(path: Path) -> dict[str, str]:
     Raises:
         AppError: the file is no TOML, or names an action that there isn't.
     """
+    import tomllib
+
     try:
         tree = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 
 from textual.message import Message
 
-from trainer.run.folder import RunFolder
-
 if TYPE_CHECKING:
     from trainer.project import Project
+    from trainer.run.folder import RunFolder
     from tui.feed import RunFeed
 
 
@@ -25,14 +24,14 @@ class Renewed(Message):
 class RunChosen(Message):
     """The user wants to see a run."""
 
-    folder: RunFolder
+    folder: "RunFolder"
 
 
 @dataclass
 class ResultsWanted(Message):
     """The user wants to see what came of a run."""
 
-    folder: RunFolder
+    folder: "RunFolder"
 
 
 @dataclass
@@ -60,7 +59,7 @@ class StartTold(Message):
 class Started(Message):
     """A run's worker was started."""
 
-    folder: RunFolder
+    folder: "RunFolder"
 
 
 @dataclass

@@ -1,7 +1,6 @@
 """Home: what runs, what there is, and what comes next."""
 
 import socket
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,11 +10,7 @@ from textual.content import Content
 from textual.widgets import Input, OptionList, Static
 from textual.worker import Worker, WorkerState, get_current_worker
 
-from trainer.run.folder import RunFolder
-from trainer.run.status import Glance
 from trainer.text import printable
-from tui import jobs
-from tui.gauges import machine_line
 from tui.keys import bindings
 from tui.messages import JourneyWanted, QuestionReady, Renewed, RunChosen, Started, StartTold
 from tui.screens.base import WizardScreen
@@ -27,6 +22,8 @@ from tui.widgets.rows import RowList
 
 if TYPE_CHECKING:
     from trainer.devices import Gauges
+    from trainer.run.folder import RunFolder
+    from trainer.run.status import Glance
     from tui.overview import Overview, ProjectLook, Surveyor
 
 SURVEY_S = 2.0
@@ -81,8 +78,8 @@ class HomeScreen(WizardScreen):
             self.action_demo()
 
     def on_screen_resume(self) -> None:
-        """Look at once, also when a run's screen was left."""
-        self._look()
+        """Look when the frame is painted, also when a run's screen was left."""
+        self.call_after_refresh(self._look)
 
     def on_resize(self) -> None:
         """Fit the columns."""
@@ -108,6 +105,7 @@ class HomeScreen(WizardScreen):
         overview = self._overview
         if overview is None:
             return
+        from tui.gauges import machine_line
         from tui.home_rows import rows_of
 
         is_empty = not (overview.projects or overview.live or overview.earlier)
@@ -137,7 +135,9 @@ class HomeScreen(WizardScreen):
         looks = self._overview.projects if self._overview else ()
         return next((look for look in looks if chosen == f"project:{look.root}"), None)
 
-    def _run(self) -> RunFolder | None:
+    def _run(self) -> "RunFolder | None":
+        from trainer.run.folder import RunFolder
+
         kind, _, path = (self.query_one("#list", RowList).chosen or "").partition(":")
         if kind == "project":
             look = self._project()
@@ -228,6 +228,8 @@ class HomeScreen(WizardScreen):
             return
 
         def prepare() -> None:
+            from tui import jobs
+
             self.post_message(JourneyWanted(jobs.prepare_demo(self._say), "folders"))
 
         self._starting = "Preparing the demo…"
@@ -239,11 +241,13 @@ class HomeScreen(WizardScreen):
         look = self._project()
         if look is not None:
             root, name = look.root, look.name
-            self.in_background(
-                lambda: self.post_message(QuestionReady(root, name, jobs.training_question(root))),
-                "reading the project's settings",
-                "ask",
-            )
+
+            def ask() -> None:
+                from tui import jobs
+
+                self.post_message(QuestionReady(root, name, jobs.training_question(root)))
+
+            self.in_background(ask, "reading the project's settings", "ask")
 
     @on(QuestionReady)
     def ask(self, message: QuestionReady) -> None:
@@ -251,19 +255,21 @@ class HomeScreen(WizardScreen):
 
         def answered(yes: bool | None) -> None:
             if yes:
-                self._start(f"Starting to train {message.name}…", lambda: jobs.start_training(message.root))
+                self._start(message.root, message.name)
 
         self.app.push_screen(Confirm(f"Train {message.name}?", message.text, "Train"), answered)
 
-    def _start(self, text: str, begin: Callable[[], RunFolder]) -> None:
+    def _start(self, root: Path, name: str) -> None:
         def work() -> None:
+            from tui import jobs
+
             worker = get_current_worker()
-            folder = begin()
+            folder = jobs.start_training(root)
             self.post_message(Started(folder))
             jobs.watch_start(folder, lambda: worker.is_cancelled)
 
-        self._starting = text
-        self.in_background(work, text, "start")
+        self._starting = f"Starting to train {name}…"
+        self.in_background(work, self._starting, "start")
         self._draw_detail()
 
     def _say(self, line: str) -> None:
@@ -287,7 +293,7 @@ class HomeScreen(WizardScreen):
             self._draw_detail()
 
 
-def _is_demo(look: Glance) -> bool:
+def _is_demo(look: "Glance") -> bool:
     from trainer.demo.job import NAME
 
     return look.folder.project_root.name == NAME
