@@ -72,7 +72,8 @@ def train_unet(rank: int, processes: int, budget: UnetBudget, folder: Path) -> N
     if state_file.exists():
         clock, step = _load_state(state_file, modules, optimiser, average)
         generator.manual_seed(100 + rank + 7 * step)
-    done, total = clock.elapsed_s() / (budget.minutes * 60), 0.0
+    elapsed_s, total = clock.elapsed_s(), 0.0
+    done = elapsed_s / (budget.minutes * 60)
     while done < 1.0:
         loss = _pool_loss(modules, pool, budget, generator)
         loss.backward()
