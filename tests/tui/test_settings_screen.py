@@ -122,6 +122,20 @@ def test_answers_land_in_the_project_and_nothing_else_does(demo: Project, size: 
 
 
 @pytest.mark.usefixtures("demo")
+def test_a_plan_that_scrolls_keeps_its_bar_in_one_line() -> None:
+    async def body(walker: Walker) -> None:
+        await begin(walker)
+        await walker.resize(80, 18)
+        await walker.until(lambda: "Disk" in walker.frame and walker.app.size.height == 18)
+        rows = walker.rows()
+        head = next(number for number, row in enumerate(rows) if "RAM " in row)
+        assert "█" in rows[head + 1][40:]
+        assert "UNet" in rows[head + 2]
+
+    walk(body)
+
+
+@pytest.mark.usefixtures("demo")
 def test_the_help_explains_the_step_and_its_keys() -> None:
     async def body(walker: Walker) -> None:
         await begin(walker)

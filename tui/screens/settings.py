@@ -217,7 +217,7 @@ class SettingsScreen(StepScreen):
 
     def _draw(self) -> None:
         side = self.query_one("#side")
-        width = max(24, side.content_size.width or 36)
+        width = max(24, side.scrollable_content_region.width or 36)
         self.query_one("#plan", Static).update(Content("\n".join(self._side_lines(width))))
 
     def _side_lines(self, width: int) -> list[str]:
