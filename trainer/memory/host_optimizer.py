@@ -5,7 +5,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from trainer.faults import is_out_of_memory
 from trainer.memory.account import on_host
+from trainer.placement import empty_cache
 
 
 class HostAdamW(torch.optim.AdamW):
@@ -13,6 +15,7 @@ class HostAdamW(torch.optim.AdamW):
 
     Gradients and weights go to the host, are updated there as ever, and the weights come back. Nothing else about
     it differs: its state is that of `torch.optim.AdamW`, so that a run may change between the two at any step.
+    Up to the update on the host, which is one operation, nothing is changed on the device.
 
     Args:
         parameters: Of one group, float32.
@@ -24,7 +27,8 @@ class HostAdamW(torch.optim.AdamW):
         self._parameters = parameters
         with on_host():
             self._hosted = [nn.Parameter(_host_copy(parameter)) for parameter in parameters]
-        self._inner = torch.optim.AdamW(self._hosted, **{**options, "fused": True})
+        self.inner = torch.optim.AdamW(self._hosted, **{**options, "fused": True})
+        """Has the moments and does the update."""
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
@@ -36,21 +40,31 @@ class HostAdamW(torch.optim.AdamW):
                 hosted.copy_(parameter)
                 hosted.grad = None if parameter.grad is None else parameter.grad.to("cpu", copy=True)
                 parameter.grad = None
-            for group, own in zip(self._inner.param_groups, self.param_groups, strict=True):
+            for group, own in zip(self.inner.param_groups, self.param_groups, strict=True):
                 group.update({name: value for name, value in own.items() if name not in ("params", "fused")})
-            self._inner.step()
-            self._inner.zero_grad(set_to_none=True)
+            self.inner.step()
+            self.inner.zero_grad(set_to_none=True)
+        try:
+            self._bring_back()
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            # What was updated is on the host as a whole, and the gradients have made room.
+            empty_cache(self._parameters[0].device)
+            self._bring_back()
+
+    def _bring_back(self) -> None:
         for parameter, hosted in zip(self._parameters, self._hosted, strict=True):
             parameter.copy_(hosted)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state as `torch.optim.AdamW` has it."""
-        return {**super().state_dict(), "state": self._inner.state_dict()["state"]}
+        return {**super().state_dict(), "state": self.inner.state_dict()["state"]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take the state of any `torch.optim.AdamW` of the same parameters."""
         with on_host():
-            self._inner.load_state_dict({**state_dict, "param_groups": self._inner.state_dict()["param_groups"]})
+            self.inner.load_state_dict({**state_dict, "param_groups": self.inner.state_dict()["param_groups"]})
         super().load_state_dict({**state_dict, "state": {}})
 
 
