@@ -18,6 +18,7 @@ LOOK_AHEAD_STEPS = 4096
 
 Progress = Callable[[int, int], None]
 """Told (done, total)."""
+_TILES = "tiles"
 
 
 def _quiet(done: int, total: int) -> None:
@@ -58,24 +59,32 @@ def cached_posteriors(
     encoder_key: tuple[object, ...],
     encode: Callable[[TrainingPicture], Posterior],
     progress: Progress,
+    in_tiles: Callable[[], bool] = lambda: False,
 ) -> list[Posterior]:
     """Return the VAE posterior of each picture, from the cache where it is there.
+
+    What was encoded in tiles differs slightly, so it is kept apart and taken only where there is no room for better.
 
     Args:
         pictures: What to encode.
         cache: Where it is kept.
         encoder_key: Whatever else the result depends on: the VAE, the training size.
         encode: Encodes one picture; called only for pictures that are not in the cache.
+        progress: Told of each picture.
+        in_tiles: Whether pictures are encoded in tiles by now.
     """
     posteriors = []
     for done, picture in enumerate(pictures, start=1):
-        kept = cache.get("latents", picture.key, *encoder_key)
+        key = ("latents", picture.key, *encoder_key)
+        kept = cache.get(*key)
+        if kept is None and in_tiles():
+            kept = cache.get(*key, _TILES)
         if kept is None:
             posterior = encode(picture)
             kept = {"mean": posterior.mean_CHW, "std": posterior.std_CHW}
             if posterior.weight_HW is not None:
                 kept["weight"] = posterior.weight_HW
-            cache.put(kept, "latents", picture.key, *encoder_key)
+            cache.put(kept, *key, *([_TILES] if in_tiles() else []))
         posteriors.append(Posterior(kept["mean"], kept["std"], kept.get("weight")))
         progress(done, len(pictures))
     return posteriors

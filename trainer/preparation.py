@@ -246,7 +246,9 @@ def _posteriors(
     vae_path = Path(config.model.vae or config.model.path)
     key = ("vae", content_key(vae_path), config.data.size, config.data.keep_aspect, config.data.alpha_as_weight)
     try:
-        return cached_posteriors(pictures, cache, key, encode, lambda done, total: phase("latents", done, total))
+        return cached_posteriors(
+            pictures, cache, key, encode, lambda done, total: phase("latents", done, total), lambda: vae.way == "tiles"
+        )
     finally:
         vae.put_away()
 

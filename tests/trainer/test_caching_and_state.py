@@ -35,6 +35,29 @@ def test_latents_are_encoded_once_and_again_only_for_another_vae_or_picture(tmp_
     assert len(encoded) == 5
 
 
+def test_latents_made_in_tiles_give_way_to_exact_ones_when_there_is_room(tmp_path: Path) -> None:
+    cache, tiled, made = TensorCache(tmp_path), False, 0
+
+    def run(fails_at: int) -> list[float]:
+        nonlocal tiled, made
+        tiled, made = False, 0
+
+        def encode(picture: TrainingPicture) -> Posterior:
+            nonlocal tiled, made
+            made += 1
+            tiled = tiled or made == fails_at
+            value = torch.full((4, 2, 2), 0.5 if tiled else 1.0)
+            return Posterior(value, value.clone(), None)
+
+        found = cached_posteriors(PICTURES, cache, ("vae",), encode, lambda done, total: None, lambda: tiled)
+        return [float(posterior.mean_CHW[0, 0, 0]) for posterior in found]
+
+    assert (run(fails_at=3), made) == ([1.0, 1.0, 0.5, 0.5], 4)
+    assert (run(fails_at=1), made) == ([1.0, 1.0, 0.5, 0.5], 1)  # tried once, then taken from what was kept
+    assert (run(fails_at=0), made) == ([1.0] * 4, 2)
+    assert (run(fails_at=0), made) == ([1.0] * 4, 0)
+
+
 def test_a_damaged_cache_file_is_computed_again(tmp_path: Path) -> None:
     cache = TensorCache(tmp_path)
     cache.put({"x": torch.ones(100)}, "key")
