@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import date
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,6 +19,7 @@ from trainer.config import RunConfig, build_config, config_toml
 from trainer.config.read import read_toml
 from trainer.errors import AppError
 from trainer.files import write_atomic
+from trainer.recovery.changes import Change, add_change, read_changes
 from trainer.run.events import Event, EventWriter, read_events
 from trainer.run.folder import RunFolder
 from trainer.run.launch import start_worker
@@ -104,7 +106,7 @@ def prepare_rewind(folder: RunFolder, to: Target, settings: Mapping[str, Any] | 
         )
     history = [event for event in _until(events, step) if not _is_overridden(event, changed)]
     try:
-        return _make(folder, config, state, step, history)
+        return _make(folder, config, state, step, history, changed)
     except OSError as error:
         raise AppError(
             "Cannot make the run's folder",
@@ -113,9 +115,18 @@ def prepare_rewind(folder: RunFolder, to: Target, settings: Mapping[str, Any] | 
         ) from None
 
 
-def _make(folder: RunFolder, config: RunConfig, state: RunState, step: int, history: list[Event]) -> RunFolder:
+def _make(
+    folder: RunFolder,
+    config: RunConfig,
+    state: RunState,
+    step: int,
+    history: list[Event],
+    changed: Mapping[str, Any],
+) -> RunFolder:
     new = RunFolder.create(folder.path.parents[1], config.name, date.today())
     write_atomic(new.config_file, config_toml(config))
+    for change in _changes_until(folder, step, changed):
+        add_change(new, change)
     kept = {at: path for at, path in checkpoints(folder, state).items() if at <= step}
     for path in kept.values():
         _link(path, new.hypernetworks)
@@ -132,6 +143,22 @@ def _make(folder: RunFolder, config: RunConfig, state: RunState, step: int, hist
     with EventWriter(new.events_file) as writer:
         writer.emit("rewound", run=folder.title, path=str(folder.path), step=step, steps=config.training.steps)
     return new
+
+
+def _changes_until(folder: RunFolder, step: int, changed: Mapping[str, Any]) -> list[Change]:
+    """Return the changes of settings that held at a step, without what the new run shall do differently.
+
+    A new learning rate is meant as it is given: what recovery had made of the old one goes with it.
+    """
+    given = {f"{section}.{name}" for section, values in changed.items() for name in values}
+    if "optimizer.learning_rate" in given:
+        given.add("optimizer.rate_scale")
+    held = (
+        replace(each, settings={name: value for name, value in each.settings.items() if name not in given})
+        for each in read_changes(folder)
+        if each.step <= step
+    )
+    return [each for each in held if each.settings]
 
 
 def _until(events: Iterable[Event], step: int) -> list[Event]:

@@ -10,6 +10,7 @@ from tests.support.projects import events, losses, make_run, photo_project, run_
 from trainer.errors import AppError
 from trainer.hypernetwork import load
 from trainer.project import Project
+from trainer.recovery.changes import Change, add_change, effective_config
 from trainer.rewind import prepare_rewind, rewound_state
 from trainer.run.events import read_events
 from trainer.run.folder import RunFolder
@@ -129,6 +130,21 @@ def test_what_cannot_be_gone_back_to_is_said_with_what_can(run: RunFolder) -> No
     assert "4, 8, 12" in none.value.hint or "4" in none.value.hint
     with pytest.raises(AppError, match="Step 12 is the last one"):
         prepare_rewind(run, 12)
+
+
+def test_what_recovery_had_changed_by_then_holds_in_the_new_run_too(run: RunFolder) -> None:
+    add_change(run, Change(3, "nan", {"optimizer.rate_scale": 0.3, "memory.precision": "fp32"}))
+    add_change(run, Change(4, "memory", {"memory.micro_batch": "1"}))
+    add_change(run, Change(6, "memory", {"memory.gradient_checkpointing": "true"}))
+    try:
+        same = effective_config(prepare_rewind(run, 4))
+        given = {"optimizer": {"learning_rate": "1e-4"}, "memory": {"micro_batch": 2}}
+        other = effective_config(prepare_rewind(run, 4, given))
+    finally:
+        (run.path / "changes.json").unlink()
+    assert (same.optimizer.rate_scale, same.memory.precision, same.memory.micro_batch) == (0.3, "fp32", 1)
+    assert not same.memory.gradient_checkpointing
+    assert (other.optimizer.rate_scale, other.memory.precision, other.memory.micro_batch) == (1.0, "fp32", 2)
 
 
 def test_a_checkpoint_without_its_optimizer_starts_cold_and_says_so(run: RunFolder, tmp_path: Path) -> None:
