@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+import trainer
 from tests.support.commands import hypernet
 from tests.support.projects import events, wait_for_event
 from trainer.faults import FaultKind
@@ -237,3 +239,13 @@ def test_commands_for_the_worker_outlast_a_question(run: RunFolder, play: Play) 
     wait_for_event(run, "ack", lambda event: event["id"] == waiting)
     process.terminate()
     assert process.wait(60) == 0
+
+
+def test_a_worker_imports_the_very_package_that_its_supervisor_runs(tmp_path: Path) -> None:
+    package = Path(trainer.__file__).parent
+    shutil.copytree(package, tmp_path / "trainer", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "where.py").write_text("import trainer\nopen('where', 'w').write(trainer.__file__)\n")
+    start = "from pathlib import Path; from trainer.recovery.child import Child; Child(Path(), 'where').end()"
+    # From a folder that holds another copy than the one that is installed, as a checkout does.
+    subprocess.run([sys.executable, "-c", start], cwd=tmp_path, check=True)
+    assert (tmp_path / "where").read_text() == str(tmp_path / "trainer/__init__.py")

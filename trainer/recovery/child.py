@@ -9,6 +9,7 @@ from pathlib import Path
 
 from trainer.recovery.pipe import EventSource
 from trainer.run.events import Event
+from trainer.run.launch import same_package
 
 WORKER = "trainer.worker"
 
@@ -30,6 +31,7 @@ class Child:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", module, str(run), str(writing), str(os.getpid())],
                 stdin=subprocess.DEVNULL,
+                env={**os.environ, **same_package()},
                 pass_fds=(writing,),
             )
         except BaseException:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -94,12 +95,24 @@ def _start(folder: RunFolder, command: Sequence[str], environment: Mapping[str, 
             stdout=handle,
             stderr=handle,
             cwd=folder.project_root,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
+            env={**os.environ, **same_package(), "PYTHONUNBUFFERED": "1", **environment},
             start_new_session=True,
         )
     finally:
         os.close(handle)
     return _Launch(process, events_from, log_from)
+
+
+def same_package() -> dict[str, str]:
+    """Return the variables with which another Python imports the very package that this process runs.
+
+    Started in a checkout, a program takes it from there; `-P` alone would let its worker take what is installed.
+    """
+    root = str(Path(__file__).resolve().parents[2])
+    if root in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib")):
+        return {}
+    others = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path and path != root]
+    return {"PYTHONPATH": os.pathsep.join([root, *others])}
 
 
 def wait_for_start(folder: RunFolder, timeout_s: float = START_S) -> Event:
