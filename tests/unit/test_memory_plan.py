@@ -57,7 +57,7 @@ def plan_on(project: Project, monkeypatch: pytest.MonkeyPatch) -> MakePlan:
 
 
 def test_torch_stays_out() -> None:
-    code = "import sys, trainer.memory; print([m for m in ('torch', 'numpy', 'diffusers') if m in sys.modules])"
+    code = "import sys, trainer.memory; print([m for m in ('torch', 'numpy', 'diffusers', 'PIL') if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
 

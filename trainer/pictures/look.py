@@ -4,13 +4,16 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from trainer.errors import AppError
 from trainer.pictures import formats
-from trainer.pictures.decode import MAX_MEGAPIXELS, Header, PictureError, decode
 from trainer.pictures.geometry import aspect_size, center_frame, enlargement, kept_share
 from trainer.text import printable
+
+if TYPE_CHECKING:
+    # Loaded where a picture is decoded: listing a folder and a plan shall not wait for the imaging library.
+    from trainer.pictures.decode import Header
 
 Status = Literal["fine", "warning", "left-out"]
 
@@ -44,7 +47,7 @@ class Look:
     """Why it is left out, as a phrase; empty otherwise."""
     notes: tuple[str, ...] = ()
     """What to know although it can be used, as phrases; not empty where status is "warning"."""
-    header: Header | None = None
+    header: "Header | None" = None
     """Size, format and frames; None where the file could not be read."""
 
     @property
@@ -102,23 +105,26 @@ def natural_key(path: Path) -> tuple[tuple[int, int | str], ...]:
     return tuple((0, int(part)) if part.isdecimal() else (1, part) for part in (*parts, path.name))
 
 
-def look(path: Path, size: int = 0, *, keep_aspect: bool = False, max_megapixels: float = MAX_MEGAPIXELS) -> Look:
+def look(path: Path, size: int = 0, *, keep_aspect: bool = False, max_megapixels: float = 0.0) -> Look:
     """Decode a picture once and say whether it can become a training picture.
 
     Args:
         path: The picture.
         size: Side of the training pictures in pixels, to judge the picture's own size by; 0 doesn't judge it.
         keep_aspect: Training pictures keep the picture's shape.
-        max_megapixels: Larger pictures are left out.
+        max_megapixels: Larger pictures are left out; 0 takes the usual limit.
     """
+    from trainer.pictures.decode import MAX_MEGAPIXELS, PictureError, decode
+
+    most = max_megapixels or MAX_MEGAPIXELS
     try:
-        picture = decode(path, lambda width, height: _THUMBNAIL_PX / min(width, height), max_megapixels=max_megapixels)
+        picture = decode(path, lambda width, height: _THUMBNAIL_PX / min(width, height), max_megapixels=most)
     except PictureError as error:
         return left_out(path, str(error))
     return judge(path, picture.header, picture.notes, size, keep_aspect)
 
 
-def judge(path: Path, header: Header, notes: tuple[str, ...], size: int, keep_aspect: bool) -> Look:
+def judge(path: Path, header: "Header", notes: tuple[str, ...], size: int, keep_aspect: bool) -> Look:
     """Return the verdict on a picture that could be decoded.
 
     Args:
@@ -140,7 +146,7 @@ def left_out(path: Path, reason: str) -> Look:
     return Look(path, "left-out", reason)
 
 
-def judge_size(header: Header, size: int, keep_aspect: bool = False) -> tuple[str, tuple[str, ...]]:
+def judge_size(header: "Header", size: int, keep_aspect: bool = False) -> tuple[str, tuple[str, ...]]:
     """Return the reason to leave a picture out for its size (or ""), and notes on enlarging and cutting."""
     width, height = header.width, header.height
     if min(width, height) < SMALLEST_PX:
@@ -200,7 +206,7 @@ def _is_candidate(path: Path) -> bool:
         return False
 
 
-def _notes_on_file(path: Path, header: Header) -> tuple[str, ...]:
+def _notes_on_file(path: Path, header: "Header") -> tuple[str, ...]:
     notes = []
     promised = formats.FORMAT_OF_EXTENSION.get(path.suffix.lower(), "")
     actual = {"MPO": "JPEG", "DIB": "BMP"}.get(header.format, header.format)
