@@ -70,12 +70,16 @@ def test_a_second_worker_on_a_run_leaves_the_first_alone(project: Project) -> No
         first.wait()
 
 
-def test_a_full_disk_is_told_and_with_room_the_run_goes_on_to_its_end(tmp_path: Path) -> None:
+def test_a_full_disk_is_told_and_with_room_the_run_goes_on_to_its_end(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     with small_disk(tmp_path / "disk", "30m") as disk:
         project = photo_project(disk)
         (disk / "filler").write_bytes(bytes(30 << 20 >> 1))
         folder = make_run(project, {"save": {"every": 1, "state_every_s": 0.0}, "preview": {"every": 0}})
         process = worker(folder)
+        # It waits for room for ever, and shall not outlive a test that fails.
+        request.addfinalizer(process.kill)
         question = wait_for_event(folder, "question")
         assert question["about"] == "disk"
         assert str(disk) in question["text"]
