@@ -37,7 +37,7 @@ def remark_of(stored: "Stored", is_same: bool) -> str:
 
 def row_text(stored: "Stored", remark: str, width: int) -> tuple[str, str]:
     """Return a picture's line in the list, and its tone."""
-    room = max(8, width * 2 // 5)
+    room = max(8, width // 3)
     mark = "·" if not stored.is_there else "!" if remark else "✓"
     told = f"({remark}) {stored.text}" if remark and stored.text else remark or stored.text
     tone = "muted" if not stored.is_there else "warning" if remark else ""

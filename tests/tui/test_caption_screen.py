@@ -9,6 +9,7 @@ import pytest
 from tests.tui.stories import make_project
 from tests.tui.walk import LARGE, PATIENCE_S, SMALL, Walker, walk
 from trainer.captions.edit import replaced
+from trainer.demo.assets import demo_model_dir
 from trainer.project import Project, open_project
 from trainer.run.events import EventWriter
 from trainer.run.jobs import make_job
@@ -60,6 +61,19 @@ def test_pictures_stand_beside_their_captions_and_are_edited_in_place(project: P
         await walker.until(lambda: texts(project)[1] == "a dog, sea")
 
     walk(body, size)
+
+
+def test_what_is_cut_in_a_list_that_scrolls_is_marked(projects: Path) -> None:
+    project = make_project(projects, "many", crops=30)
+    for number in range(30):
+        caption_file(project, number).write_text("a grey cat at sea under a red sky on Sunday")
+    project = project.update(settings={"model": {"path": str(demo_model_dir())}})
+
+    async def body(walker: Walker) -> None:
+        await open_captions(walker, project)
+        await walker.sees("▸ ! x", "(same everywhere) a gr…", "of 30 tokens")
+
+    walk(body, SMALL)
 
 
 def test_missing_captions_are_written_on_the_way_on_and_those_there_kept(project: Project) -> None:

@@ -110,7 +110,7 @@ class LongList(ScrollView, can_focus=True, inherit_bindings=False):
 
     def render_line(self, y: int) -> Strip:
         """Return one line of the widget."""
-        place, width = self.scroll_offset.y + y, self.size.width
+        place, width = self.scroll_offset.y + y, self.scrollable_content_region.width
         if place >= self._count:
             return Strip.blank(width, self.rich_style)
         is_chosen = place == self._chosen
