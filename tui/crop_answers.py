@@ -11,7 +11,7 @@ from trainer.pictures.faces import faces_available
 from trainer.pictures.geometry import Frame
 from trainer.pictures.look import picture_files
 from trainer.pictures.options import CropOptions, Mode
-from tui.crop_text import BY_HAND, MODES, settings_text
+from tui.crop_text import BY_HAND, MODES, Verdict, settings_text, verdicts_of
 
 if TYPE_CHECKING:
     from trainer.project import Project
@@ -79,6 +79,8 @@ class Survey:
     answers: Answers
     report: CheckReport | None
     """None where the pictures must be looked at first."""
+    verdicts: Mapping[str, Verdict]
+    """By file name; of the report."""
     has_faces: bool
 
 
@@ -92,7 +94,8 @@ def survey(project: "Project") -> Survey:
 
     paths = tuple(picture_files(project.pictures))
     answers = Answers(crop_options(project), read_choices(project.root))
-    return Survey(paths, answers, read_report(project, answers.options) if paths else None, faces_available())
+    report = read_report(project, answers.options) if paths else None
+    return Survey(paths, answers, report, verdicts_of(report), faces_available())
 
 
 def read_report(project: "Project", options: CropOptions, *, even_outdated: bool = False) -> CheckReport | None:

@@ -1,6 +1,6 @@
 """What the Crop screen says, as text."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -37,6 +37,14 @@ class Verdict:
     """Why it is left out, or what to know; harmless to show."""
 
 
+UNSEEN = Verdict()
+
+
+def verdicts_of(report: "CheckReport | None") -> dict[str, Verdict]:
+    """Return verdicts by file name; for a thread, where there are thousands."""
+    return {look.path.name: verdict_of(look) for look in report.looks} if report is not None else {}
+
+
 def verdict_of(look: "Look") -> Verdict:
     """Return a look's verdict."""
     return Verdict(look.status, printable("; ".join(filter(None, (look.reason, *look.notes))), 400))
@@ -53,15 +61,20 @@ def row_text(name: str, verdict: Verdict, mode: str, is_left_out: bool, width: i
         width: Cells.
     """
     status = "left-out" if is_left_out else verdict.status
-    word = mode
-    if is_left_out:
-        word = LEFT_OUT
-    elif status == "left-out":
-        word = "left out"
-    elif status == "warning":
-        word = f"{short(verdict.remark)}, {mode}"
     room = max(8, width // 2 - 2, width - _WORDS_CELLS - 3)
-    return f"{MARKS[status]} {fit(printable(name, 120), room)} {word}", TONES.get(status, "")
+    return (
+        f"{MARKS[status]} {fit(printable(name, 120), room)} {row_words(verdict, mode, is_left_out)}",
+        TONES.get(status, ""),
+    )
+
+
+def row_words(verdict: Verdict, mode: str, is_left_out: bool) -> str:
+    """Return what a picture's line says besides its name."""
+    if is_left_out:
+        return LEFT_OUT
+    if verdict.status == "left-out":
+        return "left out"
+    return f"{short(verdict.remark)}, {mode}" if verdict.status == "warning" else mode
 
 
 def short(remark: str) -> str:
@@ -77,21 +90,21 @@ def short(remark: str) -> str:
     return "see below"
 
 
-def summary_text(verdicts: Sequence[Verdict], num_left_out: int, settings: str) -> str:
+def summary_text(counts: Mapping[str, int], num_left_out: int, settings: str) -> str:
     """Return the counts of a folder and how it is cropped.
 
     Args:
-        verdicts: Of those pictures that the user didn't leave out.
+        counts: Of those pictures that the user didn't leave out, by status.
         num_left_out: Pictures that the user left out.
         settings: How all are cropped.
     """
-    counts = {status: sum(verdict.status == status for verdict in verdicts) for status in MARKS}
+    counts = {status: counts.get(status, 0) for status in MARKS}
     parts = [f"{counts['fine']:,} fine"] if counts["fine"] else []
     parts += [f"{counts['warning']:,} with a remark"] if counts["warning"] else []
     parts += [f"{left:,} left out"] if (left := counts["left-out"] + num_left_out) else []
     parts += [f"{counts['']:,} not looked at yet"] if counts[""] else []
     told = ", ".join(parts)
-    total = counted(len(verdicts) + num_left_out, "picture")
+    total = counted(sum(counts.values()) + num_left_out, "picture")
     return f"{total}: {told} · {settings}" if told else f"{total} · {settings}"
 
 

@@ -14,7 +14,7 @@ from trainer.captions.check import check_captions
 from trainer.captions.tokens import TokenCounter
 from trainer.demo.assets import demo_model_dir
 from trainer.pictures import checkup
-from trainer.pictures.check import CheckReport, check_folder
+from trainer.pictures.check import CheckReport, check_folder, recorded_report
 from trainer.pictures.duplicates import find_repeats
 from trainer.pictures.measure import Measures, measure, remarks
 
@@ -163,7 +163,7 @@ def test_interrupted_check_goes_on_where_it_was(tmp_path: Path, monkeypatch: pyt
 
     with pytest.raises(KeyboardInterrupt):
         check_folder(tmp_path / "pictures", 512, record=record, workers=1, progress=interrupt)
-    assert len(checkup.read_findings(record)) == 3
+    assert len(checkup.read_record(record).findings) == 3
 
 
 def test_memory_stays_flat_over_many_pictures(tmp_path: Path) -> None:
@@ -227,3 +227,32 @@ def test_thousands_of_look_alikes_are_compared_quickly() -> None:
     repeats = find_repeats([(str(place), same) for place in range(5_000)])
     assert len(repeats) == 4_999
     assert {repeat.of for repeat in repeats} == {0}
+
+
+def test_what_repeats_what_is_found_once_and_holds_for_every_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures, record = tmp_path / "pictures", tmp_path / "check.json"
+    pictures.mkdir()
+    photo = open_photo("china")
+    photo.resize((96, 64)).save(pictures / "a small.png")
+    photo.save(pictures / "b.png")
+    photo.save(pictures / "c.jpg", quality=60)
+    ImageOps.mirror(photo).save(pictures / "d.png")
+    assert recorded_report(pictures, 64, record) is None
+    checked = check_folder(pictures, 64, record=record, workers=1)
+    assert set(checked.repeats.values()) < {"b.png", "d.png"}
+    assert len(checked.repeats) == 3
+
+    def never(*_: object) -> None:
+        raise AssertionError("looked for again")
+
+    monkeypatch.setattr("trainer.pictures.check.find_repeats", never)
+    assert recorded_report(pictures, 64, record) == checked
+    larger = recorded_report(pictures, 1024, record)
+    assert larger is not None
+    assert len(larger.repeats) == 2, "the small one is left out at this size"
+    best = next(iter(larger.repeats.values()))
+    other = "d.png" if best == "b.png" else "b.png"
+    assert f"nearly the mirror image of {best}" in notes(larger)[other]
+    assert check_folder(pictures, 1024, record=record, workers=1) == larger

@@ -1,14 +1,24 @@
 """Dataset doctor: a verdict with its reason for every source picture, and advice on the whole."""
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from trainer.errors import AppError
 from trainer.pictures.advice import Histogram, advice, shapes, short_sides
-from trainer.pictures.checkup import Findings, examine, is_current, read_findings, verdict, write_findings
-from trainer.pictures.duplicates import find_repeats
+from trainer.pictures.checkup import (
+    Findings,
+    Record,
+    examine,
+    is_current,
+    is_unchanged,
+    read_record,
+    verdict,
+    write_record,
+)
+from trainer.pictures.duplicates import MIRRORED, NEARLY, SAME_FILE, Kin, find_repeats
 from trainer.pictures.look import Look, few_pictures_warning, left_out, passed_over, picture_files
 from trainer.pictures.measure import remarks
 from trainer.pictures.pool import map_processes, worker_count
@@ -67,12 +77,18 @@ def check_folder(
     pictures = picture_files(folder)
     if not pictures:
         raise no_pictures(folder)
+    known = read_record(record) if record is not None else Record()
     findings: dict[str, Findings] = {}
-    for path, found in _examined(pictures, record, workers):
+    for path, found in _examined(pictures, known.findings, record, workers):
         findings[path.name] = found
         if progress is not None:
             progress(len(findings), len(pictures), verdict(path, found, size, keep_aspect))
-    return _report(folder, pictures, findings, size, keep_aspect, left_out_names)
+    kin = known.kin
+    if kin is None or findings != known.findings:
+        kin = _all_kin(findings)
+        if record is not None:
+            write_record(record, Record(findings, kin))
+    return _report(folder, pictures, Record(findings, kin), size, keep_aspect, left_out_names)
 
 
 def recorded_report(
@@ -93,28 +109,30 @@ def recorded_report(
     pictures = picture_files(folder)
     if not pictures:
         raise no_pictures(folder)
-    known = read_findings(record)
+    known = read_record(record)
     if even_outdated:
-        pictures = [path for path in pictures if path.name in known]
-    elif not all(_is_as_found(path, known.get(path.name)) for path in pictures):
+        pictures = [path for path in pictures if path.name in known.findings]
+    elif known.kin is None or not all(_is_as_found(path, known.findings.get(path.name)) for path in pictures):
         return None
     return _report(folder, pictures, known, size, keep_aspect, ())
 
 
 def _is_as_found(path: Path, findings: Findings | None) -> bool:
-    return findings is not None and is_current(path, replace(findings, reason=""))
+    return findings is not None and is_unchanged(path, findings)
 
 
 def _report(
     folder: Path,
     pictures: list[Path],
-    findings: Mapping[str, Findings],
+    known: Record,
     size: int,
     keep_aspect: bool,
     left_out_names: Collection[str],
 ) -> CheckReport:
-    looks = [_look(path, findings[path.name], size, keep_aspect, path.name in left_out_names) for path in pictures]
-    repeats = _note_repeats(looks, findings)
+    looks = [
+        _look(path, known.findings[path.name], size, keep_aspect, path.name in left_out_names) for path in pictures
+    ]
+    repeats = _note_repeats(looks, known)
     usable = [look for look in looks if look.usable]
     warning = few_pictures_warning(len(usable))
     headers = [look.header for look in usable if look.header is not None]
@@ -137,9 +155,10 @@ def no_pictures(folder: Path) -> AppError:
     )
 
 
-def _examined(pictures: list[Path], record: Path | None, workers: int | None) -> Iterator[tuple[Path, Findings]]:
-    """Yield each picture's findings, from the record where the file has not changed; the record grows on the way."""
-    known = read_findings(record) if record is not None else {}
+def _examined(
+    pictures: list[Path], known: Mapping[str, Findings], record: Path | None, workers: int | None
+) -> Iterator[tuple[Path, Findings]]:
+    """Yield each picture's findings, those known where the file has not changed; the record grows on the way."""
     found = {path.name: known[path.name] for path in pictures if is_current(path, known.get(path.name))}
     to_do = []
     for path in pictures:
@@ -153,11 +172,11 @@ def _examined(pictures: list[Path], record: Path | None, workers: int | None) ->
             found[path.name] = findings or Findings(0, 0, "", _OUT_OF_MEMORY)
             yield path, found[path.name]
             if record is not None and time.monotonic() - saved_s > _RECORD_EVERY_S:
-                write_findings(record, found)
+                write_record(record, Record(found))
                 saved_s = time.monotonic()
     finally:
         if record is not None and to_do:
-            write_findings(record, found)
+            write_record(record, Record(found))
 
 
 def _look(path: Path, findings: Findings, size: int, keep_aspect: bool, by_user: bool) -> Look:
@@ -168,20 +187,50 @@ def _look(path: Path, findings: Findings, size: int, keep_aspect: bool, by_user:
     return _with_notes(look, notes)
 
 
-def _note_repeats(looks: list[Look], findings: Mapping[str, Findings]) -> dict[str, str]:
+def _all_kin(findings: Mapping[str, Findings]) -> dict[str, Kin]:
+    """Return which pictures look alike, whatever the size of training pictures; takes seconds for thousands."""
+
+    def rank(name: str) -> tuple[int, int]:
+        header = findings[name].header
+        return -(header.width * header.height if header is not None else 0), -findings[name].num_bytes
+
+    names = sorted(findings, key=rank)
+    found = find_repeats([(findings[name].sha256, findings[name].measures) for name in names])
+    kin: dict[str, Kin] = {}
+    for repeat in found:
+        first = kin.get(names[repeat.of], Kin(names[repeat.of], False))
+        kin[names[repeat.place]] = Kin(first.of, first.is_mirrored != (repeat.how == MIRRORED))
+    return kin
+
+
+def _note_repeats(looks: list[Look], known: Record) -> dict[str, str]:
     """Add a note to every usable picture that repeats a better usable one; return their names in natural order."""
-
-    def rank(place: int) -> tuple[int, int, int]:
-        return _rank(looks[place], findings[looks[place].path.name].num_bytes)
-
-    usable = sorted((place for place, look in enumerate(looks) if look.usable), key=rank)
-    known = [findings[looks[place].path.name] for place in usable]
+    kin = known.kin or {}
+    alike: defaultdict[str, list[int]] = defaultdict(list)
+    for place, look in enumerate(looks):
+        if look.usable:
+            alike[_kin_of(look, kin).of].append(place)
     repeats = {}
-    for repeat in find_repeats([(each.sha256, each.measures) for each in known]):
-        place, better = usable[repeat.place], looks[usable[repeat.of]].path.name
-        looks[place] = _with_notes(looks[place], (f"it is {repeat.how} {printable(better, 60)}",))
-        repeats[looks[place].path.name] = better
+    for places in alike.values():
+        best = min(places, key=lambda place: _rank(looks[place], known.findings[looks[place].path.name].num_bytes))
+        better = looks[best]
+        for place in places:
+            if place != best:
+                how = _how(looks[place], better, known)
+                repeats[looks[place].path.name] = better.path.name
+                looks[place] = _with_notes(looks[place], (f"it is {how} {printable(better.path.name, 60)}",))
     return {look.path.name: repeats[look.path.name] for look in looks if look.path.name in repeats}
+
+
+def _kin_of(look: Look, kin: Mapping[str, Kin]) -> Kin:
+    return kin.get(look.path.name, Kin(look.path.name, False))
+
+
+def _how(look: Look, better: Look, known: Record) -> str:
+    if known.findings[look.path.name].sha256 == known.findings[better.path.name].sha256:
+        return SAME_FILE
+    kin = known.kin or {}
+    return NEARLY if _kin_of(look, kin).is_mirrored == _kin_of(better, kin).is_mirrored else MIRRORED
 
 
 def _rank(look: Look, num_bytes: int) -> tuple[int, int, int]:

@@ -2,16 +2,17 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from trainer.files import sha256_of, write_atomic
 from trainer.pictures.decode import Header, PictureError, decode
+from trainer.pictures.duplicates import Kin
 from trainer.pictures.look import Look, judge, left_out
 from trainer.pictures.measure import Measures, measure
 
-_VERSION = 1
+_VERSION = 2
 _SIDE_PX = 256
 """The decoder may shrink to twice this short side: enough to measure sharpness."""
 
@@ -54,28 +55,53 @@ def verdict(path: Path, findings: Findings, size: int, keep_aspect: bool) -> Loo
     return judge(path, findings.header, findings.notes, size, keep_aspect)
 
 
-def read_findings(record: Path) -> dict[str, Findings]:
-    """Read earlier findings by file name; a missing or damaged record is an empty one."""
+@dataclass(frozen=True)
+class Record:
+    """What is kept of a folder's pictures."""
+
+    findings: Mapping[str, Findings] = field(default_factory=dict)
+    """By file name."""
+    kin: Mapping[str, Kin] | None = None
+    """By file name, what looks alike; None where that wasn't looked for yet, as a check was interrupted."""
+
+
+def read_record(path: Path) -> Record:
+    """Read what was found earlier; a missing or damaged record is an empty one.
+
+    It has a line for each picture, so that a thread that reads thousands lets others run in between.
+    """
+    findings = {}
     try:
-        tree = json.loads(record.read_bytes())
-        if tree["version"] != _VERSION:
-            return {}
-        return {name: _findings(item) for name, item in tree["pictures"].items()}
+        with path.open("rb") as lines:
+            head = json.loads(next(lines, b""))
+            if head["version"] != _VERSION:
+                return Record()
+            for line in lines:
+                item = json.loads(line)
+                findings[str(item["name"])] = _findings(item)
+            alike = head["alike"]
+            kin = None if alike is None else {name: Kin(str(of), bool(flip)) for name, (of, flip) in alike.items()}
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
-        return {}
+        return Record()
+    return Record(findings, kin)
 
 
-def write_findings(record: Path, findings: Mapping[str, Findings]) -> None:
+def write_record(path: Path, record: Record) -> None:
     """Replace the record; its folder is made if need be."""
-    record.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    pictures = {name: asdict(each) for name, each in findings.items()}
-    write_atomic(record, json.dumps({"version": _VERSION, "pictures": pictures}, default=bytes.hex))
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    alike = None if record.kin is None else {name: (kin.of, kin.is_mirrored) for name, kin in record.kin.items()}
+    lines = [json.dumps({"version": _VERSION, "alike": alike})]
+    lines += [json.dumps({"name": name, **asdict(each)}, default=bytes.hex) for name, each in record.findings.items()]
+    write_atomic(path, "\n".join(lines))
 
 
 def is_current(path: Path, findings: Findings | None) -> bool:
     """Whether the file has the size and time it had when it was examined; a failure is always tried again."""
-    if findings is None or findings.reason:
-        return False
+    return findings is not None and not findings.reason and is_unchanged(path, findings)
+
+
+def is_unchanged(path: Path, findings: Findings) -> bool:
+    """Whether the file has the size and time it had when it was examined."""
     try:
         stat = path.stat()
     except OSError:

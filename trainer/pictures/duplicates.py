@@ -14,6 +14,8 @@ _MOST_GREYS = 16.0
 
 _THUMB_SIDE = 16
 
+SAME_FILE, NEARLY, MIRRORED = "the same file as", "nearly the same as", "nearly the mirror image of"
+
 
 @dataclass(frozen=True)
 class Repeat:
@@ -25,6 +27,16 @@ class Repeat:
     """Of the earlier one."""
     how: str
     """A phrase to be followed by the earlier one's name, e.g. "nearly the same as"."""
+
+
+@dataclass(frozen=True)
+class Kin:
+    """The picture that others look like."""
+
+    of: str
+    """File name of the picture that stands for all that look alike."""
+    is_mirrored: bool
+    """Whether this one is the mirror image of that."""
 
 
 def find_repeats(pictures: Sequence[tuple[str, Measures | None]]) -> list[Repeat]:
@@ -43,7 +55,7 @@ def find_repeats(pictures: Sequence[tuple[str, Measures | None]]) -> list[Repeat
         if measures is None:
             continue
         if sha256 in by_content:
-            repeats.append(Repeat(place, by_content[sha256], "the same file as"))
+            repeats.append(Repeat(place, by_content[sha256], SAME_FILE))
             continue
         by_content[sha256] = place
         found = _look_alike(pictures, by_byte, measures)
@@ -63,8 +75,8 @@ def _look_alike(
     """Return the first earlier picture that looks alike, and how."""
     mirrored_thumbnail = _mirrored(measures.thumbnail)
     for fingerprint, thumbnail, how in (
-        (measures.fingerprint, measures.thumbnail, "nearly the same as"),
-        (measures.mirrored, mirrored_thumbnail, "nearly the mirror image of"),
+        (measures.fingerprint, measures.thumbnail, NEARLY),
+        (measures.mirrored, mirrored_thumbnail, MIRRORED),
     ):
         candidates = {place for key in _bytes_of(fingerprint) for place in by_byte.get(key, ())}
         for place in sorted(candidates):

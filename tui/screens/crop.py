@@ -1,5 +1,7 @@
 """Crop: every source picture with its verdict, and the frame that becomes the training picture."""
 
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -7,6 +9,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal
+from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Input
 
@@ -14,7 +17,7 @@ from trainer.pictures.adjust import rounded
 from trainer.pictures.options import Mode
 from trainer.text import printable
 from tui.crop_answers import NO_FACES, Answers
-from tui.crop_text import MODES, Verdict, report_lines, row_text, summary_text
+from tui.crop_text import MODES, UNSEEN, report_lines, row_text, row_words, summary_text
 from tui.keys import bindings
 from tui.screens.crop_form import option_rows
 from tui.screens.crop_frame import FRAME_ACTIONS, FRAME_KEYS, Adjust, FrameActions
@@ -39,6 +42,12 @@ _ON_ONE = ("center", "focal", "face", "reset", "same", "leave_out")
 
 class CropScreen(FrameActions, CropWork):
     """Shows source pictures with verdict and frame, and has them cropped on the way to the next step."""
+
+    @dataclass
+    class _Found(Message):
+        """All that is to be said on the pictures."""
+
+        lines: list[str]
 
     STEP = "crop"
     CSS_PATH = "crop.tcss"
@@ -82,17 +91,14 @@ class CropScreen(FrameActions, CropWork):
             return
         wanted, answers = self.query_one("#filter", Input).value.casefold(), self._asked
         chosen = self._places[self._list.chosen or 0] if self._places else 0
-        self._places = [
-            place
-            for place, path in enumerate(self._paths)
-            if not wanted or wanted in self._row(path, 200)[0].casefold()
-        ]
+        # Quick, as there may be thousands of pictures.
+        self._places = [place for place, name in enumerate(self._names) if not wanted or wanted in self._words(name)]
         place = self._places.index(chosen) if chosen in self._places else 0
         self._list.show_lines(len(self._places), lambda n, width: self._row(self._paths[self._places[n]], width), place)
         left_out = answers.choices.left_out
-        verdicts = [self._verdicts.get(path.name, Verdict()) for path in self._paths if path.name not in left_out]
+        counts = Counter(self._verdicts.get(name, UNSEEN).status for name in self._names if name not in left_out)
         self.query_one("#summary", Line).say(
-            summary_text(verdicts, len(self._paths) - len(verdicts), answers.text)
+            summary_text(counts, len(self._names) - counts.total(), answers.text)
             if self._paths
             else f"No pictures yet in {printable(self._project.pictures, 200)}"
         )
@@ -105,8 +111,14 @@ class CropScreen(FrameActions, CropWork):
 
     def _row(self, path: Path, width: int) -> tuple[str, str]:
         answers, name = self._asked, path.name
-        verdict = self._verdicts.get(name, Verdict())
+        verdict = self._verdicts.get(name, UNSEEN)
         return row_text(name, verdict, answers.mode_word(name), name in answers.choices.left_out, width)
+
+    def _words(self, name: str) -> str:
+        """Return what a filter looks at."""
+        answers = self._asked
+        verdict = self._verdicts.get(name, UNSEEN)
+        return f"{name} {row_words(verdict, answers.mode_word(name), name in answers.choices.left_out)}".casefold()
 
     @on(LongList.Moved)
     def _show_chosen(self) -> None:
@@ -135,7 +147,7 @@ class CropScreen(FrameActions, CropWork):
         if path is None:
             return "" if self._history is None else "No picture to show."
         proposal = self._pane.proposal
-        remark = self._verdicts.get(path.name, Verdict()).remark
+        remark = self._verdicts.get(path.name, UNSEEN).remark
         if proposal is not None and proposal.notes:
             remark = printable("; ".join(proposal.notes), 400)
         told = fit(f"{remark[0].upper()}{remark[1:]}.", self.size.width - 4).rstrip() + "\n" if remark else ""
@@ -278,9 +290,18 @@ class CropScreen(FrameActions, CropWork):
 
     def action_report(self) -> None:
         """Show all that was found."""
-        if self._report is not None:
-            lines = report_lines(self._report) or ["Nothing to remark on."]
-            self.app.push_screen(Report("What was found on the pictures", lines))
+        report = self._report
+        if report is not None:
+            self.in_background(
+                lambda: self.post_message(self._Found(report_lines(report) or ["Nothing to remark on."])),
+                "gathering what was found",
+                "report",
+            )
+
+    @on(_Found)
+    def show_report(self, event: _Found) -> None:
+        """Show what was found."""
+        self.app.push_screen(Report("What was found on the pictures", event.lines))
 
     def action_options(self) -> None:
         """Ask how all pictures are cropped."""

@@ -13,7 +13,7 @@ from trainer.pictures.check import CheckReport
 from trainer.pictures.choices import write_choices
 from trainer.text import printable
 from tui.crop_answers import Answers, Survey, read_report, survey, write_answers
-from tui.crop_text import Verdict, verdict_of
+from tui.crop_text import UNSEEN, Verdict, verdicts_of
 from tui.messages import Renewed
 from tui.screens.step import Problem, StepScreen
 from tui.widgets.frame_pane import FramePane
@@ -40,6 +40,7 @@ class CropWork(StepScreen):
         self._verdicts: dict[str, Verdict] = {}
         self._num_items = 0
         self._paths: tuple[Path, ...] = ()
+        self._names: tuple[str, ...] = ()
         self._has_faces = False
         self._pending: int | None = None
         self._goes_on = False
@@ -79,18 +80,15 @@ class CropWork(StepScreen):
             self._survey = None
             self._paths, self._has_faces = known.paths, known.has_faces
             self._history = History(known.answers)
-            self._take_report(known.report)
+            self._names = tuple(path.name for path in known.paths)
+            if known.report is not None:
+                self._report, self._verdicts = known.report, dict(known.verdicts)
             if known.report is None and known.paths and not self._check.is_at_work:
                 self._check.start(self._project.root, {"size": known.answers.options.size})
         elif self._pending is not None:
             pending, self._pending = self._pending, None
             self._crop_or_go_on(pending)
         self._show_list()
-
-    def _take_report(self, report: CheckReport | None) -> None:
-        if report is not None:
-            self._report = report
-            self._verdicts = {look.path.name: verdict_of(look) for look in report.looks}
 
     @on(JobLine.Progressed)
     def take_verdicts(self, event: JobLine.Progressed) -> None:
@@ -114,7 +112,9 @@ class CropWork(StepScreen):
 
     def _reread(self, project: "Project", answers: Answers) -> None:
         def read() -> None:
-            self._take_report(read_report(project, answers.options, even_outdated=True))
+            report = read_report(project, answers.options, even_outdated=True)
+            if report is not None:
+                self._report, self._verdicts = report, verdicts_of(report)
             self.post_message(Renewed())
 
         self._in_survey(read)
@@ -175,8 +175,7 @@ class CropWork(StepScreen):
     def _usable(self) -> bool:
         left_out = self._asked.choices.left_out
         return any(
-            path.name not in left_out and self._verdicts.get(path.name, Verdict()).status != "left-out"
-            for path in self._paths
+            name not in left_out and self._verdicts.get(name, UNSEEN).status != "left-out" for name in self._names
         )
 
     # Cropping, on the way to the next step.
