@@ -114,7 +114,7 @@ def grid_request(run: str, wanted: dict[str, str]) -> dict[str, object]:
     return {
         "run": run,
         "checkpoints": [int(word) for word in _words(wanted["steps"])],
-        "strengths": [float(word) for word in _words(wanted["strengths"])],
+        "strengths": sorted({float(word) for word in _words(wanted["strengths"])}),
         "prompts": [wanted["prompt"].strip()],
     }
 

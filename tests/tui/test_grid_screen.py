@@ -96,7 +96,7 @@ def test_without_a_grid_its_form_opens_and_what_is_typed_becomes_a_job(
         await walker.sees("There is no grid of this run yet; n has one drawn.")
 
     walk(body)
-    wanted = {"run": str(run.path), "checkpoints": [80, 200], "strengths": [1.0, 0.5], "prompts": ["cave"]}
+    wanted = {"run": str(run.path), "checkpoints": [80, 200], "strengths": [0.5, 1.0], "prompts": ["cave"]}
     assert asked == [(run.project_root, "grid", wanted)]
 
 
