@@ -63,6 +63,8 @@ def parse_size(text: str) -> int:
 
 
 def duration_text(seconds: float) -> str:
-    """Return seconds as HH:MM:SS."""
+    """Return seconds as HH:MM:SS; from a hundred hours on as days."""
     total = max(0, round(seconds))
+    if total >= 100 * 3600:
+        return f"{total / 86_400:.0f} days"
     return f"{total // 3600:02d}:{total % 3600 // 60:02d}:{total % 60:02d}"

@@ -49,5 +49,6 @@ def test_harmless_text_stays_as_it_is_and_long_text_is_cut_in_the_middle() -> No
 def test_figures_for_people() -> None:
     assert (size_text(0), size_text(1536), size_text(3.25 * 2**30)) == ("0 B", "1.5 KiB", "3.2 GiB")
     assert (duration_text(59.6), duration_text(3661)) == ("00:01:00", "01:01:01")
+    assert duration_text(20 * 86_400) == "20 days"
     assert nearest("stpes", ["steps", "size"]) == " Did you mean steps?"
     assert nearest("zzz", ["steps"]) == ""
