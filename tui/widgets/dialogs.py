@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -20,6 +21,7 @@ class Confirm(ModalScreen[bool]):
     """A question with yes and no; no, which changes nothing, has the focus."""
 
     BINDINGS = bindings("dialog.yes", "dialog.no")
+    BOX_CLASSES: ClassVar[str] = "dialog"
 
     def __init__(self, title: str, text: str, yes: str) -> None:
         super().__init__()
@@ -27,13 +29,17 @@ class Confirm(ModalScreen[bool]):
 
     def compose(self) -> ComposeResult:
         """Show question and buttons."""
-        with VerticalScroll(classes="dialog") as box:
+        with VerticalScroll(classes=self.BOX_CLASSES) as box:
             box.can_focus = False
             yield Static(Content(self._title), classes="title")
-            yield Static(Content(self._text))
+            yield from self.compose_text()
             with Horizontal(classes="buttons"):
                 yield Button("n  No", id="no")
                 yield Button(f"y  {self._yes}", id="yes")
+
+    def compose_text(self) -> ComposeResult:
+        """Show what is asked."""
+        yield Static(Content(self._text))
 
     def on_mount(self) -> None:
         """Focus the harmless answer."""
