@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from textual import events
-from textual.screen import Screen
+from textual.screen import ModalScreen, Screen
 from textual.worker import Worker, WorkerState
 
 from trainer.errors import AppError
@@ -23,6 +23,13 @@ class WizardScreen(Screen[None]):
     """What else there is to know, in paragraphs; the help shows it below the purpose."""
     FOOTER: ClassVar[tuple[str, ...]] = ()
     """Ids of the actions in the last line."""
+
+    @property
+    def is_seen(self) -> bool:
+        """Whether the screen is on top, or below dialogs only; what is drawn elsewhere is drawn for nobody."""
+        # Textual's own `is_current` is true of whatever lies directly below the top, and would paint both anew.
+        stack = self.app.screen_stack
+        return self in stack and all(isinstance(above, ModalScreen) for above in stack[stack.index(self) + 1 :])
 
     def why_not(self, action: str) -> str:
         """Return why an action can't be done now; empty when it can."""

@@ -122,7 +122,7 @@ class DoctorScreen(WizardScreen):
 
     @on(Renewed)
     def _draw(self) -> None:
-        if not self.is_current:
+        if not self.is_seen:
             return
         room = self.query_one("#findings").size.width or self.size.width
         width = max(30, room - 2)

@@ -145,7 +145,7 @@ class FoldersScreen(StepScreen):
     # Looking at the disk.
 
     def _look(self) -> None:
-        if not self.is_current or self.is_busy("look"):
+        if not self.is_seen or self.is_busy("look"):
             return
         text, draft = self._values("pictures").meant, self._draft()
 

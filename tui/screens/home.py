@@ -86,7 +86,7 @@ class HomeScreen(WizardScreen):
         self.call_after_refresh(self._draw)
 
     def _look(self) -> None:
-        if self.is_current and not self.is_busy("survey"):
+        if self.is_seen and not self.is_busy("survey"):
             self.in_background(self._survey, "looking at projects and runs", "survey")
 
     def _survey(self) -> None:

@@ -82,7 +82,7 @@ class RecoverScreen(WizardScreen):
         return self._feed.view.state.question
 
     def _look(self) -> None:
-        if not self.is_current:
+        if not self.is_seen:
             return
         question = self._question
         if question is None or self._feed.view.status is Status.LOST:

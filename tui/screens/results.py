@@ -156,7 +156,7 @@ class ResultsScreen(ResultUses):
 
     @on(Renewed)
     def _draw(self) -> None:
-        if not self.is_current:
+        if not self.is_seen:
             return
         view, width = self._view, max(20, self.size.width - 4)
         self.query_one("#head", Line).say(head_text(self.feed.folder, view.state, view.status, width))

@@ -105,7 +105,7 @@ class TrainScreen(WizardScreen):
     def _draw(self) -> None:
         if not self._frozen:
             self._view = self.feed.view
-        if not self.is_current:
+        if not self.is_seen:
             return
         view, width = self._view, max(20, self.size.width - 4)
         self._forget_acknowledged()

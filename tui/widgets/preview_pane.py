@@ -5,13 +5,12 @@ from collections.abc import Sequence
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
-from textual.content import Content
-from textual.widgets import Static
 
 from trainer.run.facts import MadeFile
 from trainer.run.folder import RunFolder
 from tui.messages import Renewed
 from tui.previews import caption, preview_path
+from tui.widgets.line import Line
 from tui.widgets.picture import Loaded, Picture, load_picture
 
 
@@ -35,7 +34,7 @@ class PreviewPane(Vertical):
     def compose(self) -> ComposeResult:
         """Lay out picture and caption."""
         yield Picture(plain=self._plain, id="picture")
-        yield Static(id="caption")
+        yield Line(id="caption", keeps_place=True)
 
     @property
     def is_newest(self) -> bool:
@@ -102,4 +101,4 @@ class PreviewPane(Vertical):
         made, loaded = self._loaded
         size = f"{loaded.width}×{loaded.height}   " if loaded else ""
         place = f"◂ {self._shown_place + 1} of {len(self._previews)} ▸"
-        self.query_one("#caption", Static).update(Content(f"{caption(made, loaded)}\n{size}{place}"))
+        self.query_one("#caption", Line).say(f"{caption(made, loaded)}\n{size}{place}")
