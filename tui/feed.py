@@ -1,5 +1,6 @@
 """One run as a screen follows it: read piece by piece outside the interface, then looked at as one frozen value."""
 
+import time
 import tomllib
 from collections import deque
 from collections.abc import Callable
@@ -18,6 +19,9 @@ from tui.slowdown import RECENT_STEPS, slowdown
 
 SLICE_BYTES = 1 << 18
 """About two thousand events: read and replayed in some hundredths of a second."""
+
+CHILDREN_S = 10.0
+"""To find a worker's children takes a look at every process of the machine, so it is done this seldom."""
 
 Read = Callable[..., Gauges]
 
@@ -63,6 +67,8 @@ class RunFeed:
         self._paced: deque[tuple[int, Gauges]] = deque(maxlen=4 * RECENT_STEPS)
         self._settings: dict[str, Any] | None = None
         self._measured: tuple[object, object, object] | None = None
+        self._processes: tuple[float, Identity, tuple[int, ...]] | None = None
+        self._current: tuple[object, dict[str, str]] | None = None
 
     def advance(self, cancelled: Callable[[], bool] = lambda: False) -> None:
         """Read all that was appended, then look at lock and gauges; `view` is renewed after each slice.
@@ -136,10 +142,21 @@ class RunFeed:
             from trainer.devices import read_gauges
 
             self._read_gauges = read_gauges
-        return self._read_gauges(_processes_of(holder), self.folder.path)
+        return self._read_gauges(self._processes_of(holder), self.folder.path)
+
+    def _processes_of(self, holder: Identity | None) -> tuple[int, ...]:
+        """Return the worker's pid and its children's, as they were some seconds ago at most."""
+        if holder is None or not holder.is_alive:
+            return ()
+        now = time.monotonic()
+        if self._processes is None or self._processes[1] != holder or now >= self._processes[0] + CHILDREN_S:
+            self._processes = now, holder, _with_children(holder)
+        return self._processes[2]
 
     def _current_settings(self, state: RunState) -> dict[str, str]:
         """Return what can be edited as it stands: the last change of each, else what run.toml says."""
+        if self._current is not None and self._current[0] is state.log:
+            return self._current[1]
         current = {
             "learning_rate": str(self._setting("optimizer", "learning_rate") or ""),
             "preview_prompt": str(self._setting("preview", "prompt") or ""),
@@ -147,6 +164,7 @@ class RunFeed:
         for event in state.log:
             if event["kind"] == "changed" and event.get("what") in current:
                 current[event["what"]] = str(event.get("value", ""))
+        self._current = state.log, current
         return current
 
     def number(self, section: str, name: str, default: int) -> int:
@@ -169,10 +187,8 @@ class RunFeed:
             return {}
 
 
-def _processes_of(holder: Identity | None) -> tuple[int, ...]:
+def _with_children(holder: Identity) -> tuple[int, ...]:
     """Return the worker's pid and its children's, which may hold VRAM too."""
-    if holder is None or not holder.is_alive:
-        return ()
     import psutil  # type: ignore[import-untyped]
 
     try:

@@ -25,7 +25,7 @@ def test_nothing_of_the_wizard_imports_a_heavy_library() -> None:
 
 
 def test_the_wizard_paints_before_it_imports_what_reads_projects_and_devices() -> None:
-    late = ("pydantic", "psutil", "pynvml", "plotext", "PIL", "trainer.run", "trainer.devices", "tui.jobs")
+    late = ("pydantic", "psutil", "pynvml", "PIL", "trainer.run", "trainer.devices", "tui.jobs")
     code = f"import json, sys, tui.app; print(json.dumps([name for name in {late} if name in sys.modules]))"
     assert json.loads(python(code).stdout) == []
 

@@ -1,17 +1,23 @@
 """Loss over steps as a plot; a long run is thinned to twice the width before it is drawn."""
 
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from textual.app import RenderResult
-from textual_plotext import PlotextPlot
+from rich.color import Color
+from rich.segment import Segment
+from rich.style import Style
+from textual.geometry import Region, Size
+from textual.strip import Strip
+from textual.widget import Widget
 
 from trainer.run.facts import StepPoint, Validation
 from trainer.run.state import RunState
+from tui.plot import Axis, Layer, Row, draw_plot
 from tui.words import loss_text
 
-RAW, SMOOTHED, HELD_OUT, BEST = "·", "braille", "x", "B"
+RAW, HELD_OUT, BEST = "·", "x", "B"
 RAW_COLOUR, SMOOTHED_COLOUR, HELD_OUT_COLOUR = 240, 110, 179
 """Numbers of the 256-colour palette."""
 _RANGE_SHARE = 0.9
@@ -45,18 +51,22 @@ class Curves:
 
 
 def thin(points: Sequence[StepPoint], count: int) -> list[StepPoint]:
-    """Return at most `count` points, evenly spread, the last one always among them."""
-    if len(points) <= count:
-        return list(points)
-    last = len(points) - 1
-    return [points[round(place * last / (count - 1))] for place in range(count)]
+    """Return at most `count` points, evenly spread, the last one always among them.
+
+    The same ones are chosen again and again while a run goes on, so that its plot changes little.
+    """
+    stride = 1
+    while (len(points) - 1) // stride + 2 > count and stride < len(points):
+        stride *= 2
+    chosen = list(points[::stride])
+    return chosen if (len(points) - 1) % stride == 0 else [*chosen, points[-1]]
 
 
 def curves_of(state: RunState, width: int) -> Curves:
     """Return what to draw of a run in `width` cells."""
     points = thin(state.points, max(2, 2 * width))
-    validations: list[Validation] = list(state.validations)
-    held = [(v.step, v.held_out) for v in validations[-4 * width :] if v.held_out is not None]
+    validations: list[Validation] = state.validations[-4 * width :] if width else []
+    held = [(v.step, v.held_out) for v in validations if v.held_out is not None]
     return Curves(
         _finite((point.step, point.loss) for point in points),
         _finite((point.step, point.smoothed_loss) for point in points),
@@ -79,53 +89,68 @@ def ticks(low: float, high: float, count: int) -> list[float]:
     return [round(place * step, 12) for place in range(first, math.floor(high / step) + 1)]
 
 
-class LossCurve(PlotextPlot):
+class LossCurve(Widget):
     """Raw and smoothed training loss as dots and a line, held-out loss as crosses, the best of them as B."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        # The terminal's own background and axes; the curves bring their colours.
-        self.theme = "clear"
         self._state = RunState()
+        self._rows: list[Row] = []
+        self._rows_size = Size()
 
     def show(self, state: RunState) -> None:
-        """Draw another state."""
-        if state.points is not self._state.points or state.validations is not self._state.validations:
-            self._state = state
+        """Draw another state; only rows that look different are painted and sent to the terminal."""
+        if state.points is self._state.points and state.validations is self._state.validations:
+            return
+        self._state = state
+        before = self._rows
+        self._draw()
+        changed = [y for y, (old, new) in enumerate(zip(before, self._rows, strict=False)) if old != new]
+        if len(before) != len(self._rows):
             self.refresh()
+        elif changed:
+            self.refresh(*(Region(0, y, self.size.width, 1) for y in changed))
 
-    def render(self) -> RenderResult:
-        """Return the plot for the present size."""
-        width, height = self.size
-        curves = curves_of(self._state, width)
-        heights = curves.heights
-        if heights is None or width < 20 or height < 5:
-            return ""
-        self._lay_out(curves, heights, width, height)
-        return super().render()
+    def render_line(self, y: int) -> Strip:
+        """Return one row."""
+        if self._rows_size != self.size:
+            self._draw()
+        if y >= len(self._rows):
+            return Strip.blank(self.size.width, self.rich_style)
+        text, colours = self._rows[y]
+        segments, begin = [], 0
+        for colour, run in itertools.groupby(colours):
+            end = begin + len(list(run))
+            style = self.rich_style + Style(color=Color.from_ansi(colour)) if colour else self.rich_style
+            segments.append(Segment(text[begin:end], style))
+            begin = end
+        return Strip(segments, len(text))
 
-    def _lay_out(self, curves: Curves, heights: tuple[float, float], width: int, height: int) -> None:
-        plot = self.plt
-        plot.clear_figure()
-        for pairs, marker, colour in (
-            (curves.raw, RAW, RAW_COLOUR),
-            (curves.held_out, HELD_OUT, HELD_OUT_COLOUR),
-        ):
-            shown = [(x, y) for x, y in pairs if heights[0] <= y <= heights[1]]
-            if shown:
-                plot.scatter(*zip(*shown, strict=True), marker=marker, color=colour)
-        if curves.smoothed:
-            plot.plot(*zip(*curves.smoothed, strict=True), marker=SMOOTHED, color=SMOOTHED_COLOUR)
-        if curves.best:
-            plot.scatter(*zip(*curves.best, strict=True), marker=BEST, color=HELD_OUT_COLOUR)
-        # The first validation comes before the first step.
-        shown_steps = [step for pairs in (curves.raw, curves.held_out) for step, _ in pairs[:1] + pairs[-1:]]
-        first, last = max(0, min(shown_steps) - 1), max(*shown_steps, self._state.steps_total or 0)
-        plot.xlim(first, max(last, first + 2))
-        plot.ylim(*heights)
-        across = [x for x in ticks(first, last, max(2, width // 16)) if x == int(x)]
-        plot.xticks(across, [f"{int(x):,}" for x in across])
-        up = ticks(*heights, max(2, height // 4))
-        plot.yticks(up, [loss_text(y) for y in up])
-        plot.xaxes(True, False)
-        plot.yaxes(True, False)
+    def _draw(self) -> None:
+        self._rows_size = self.size
+        self._rows = plot_of(self._state, *self.size)
+
+
+def plot_of(state: RunState, width: int, height: int) -> list[Row]:
+    """Return the plot of a run; no rows where there is nothing to show or no room for it."""
+    curves = curves_of(state, width)
+    heights = curves.heights
+    if heights is None or width < 20 or height < 5:
+        return []
+
+    def shown(pairs: tuple[tuple[int, float], ...]) -> list[tuple[int, float]]:
+        return [(x, y) for x, y in pairs if heights[0] <= y <= heights[1]]
+
+    # The first validation comes before the first step.
+    steps = [step for pairs in (curves.raw, curves.held_out) for step, _ in pairs[:1] + pairs[-1:]]
+    first, last = max(0, min(steps) - 1), max(*steps, state.steps_total or 0)
+    last = max(last, first + 2)
+    across = [(x, f"{int(x):,}") for x in ticks(first, last, max(2, width // 16)) if x == int(x)]
+    up = [(y, loss_text(y)) for y in ticks(*heights, max(2, height // 4))]
+    layers = [
+        Layer(shown(curves.raw), RAW_COLOUR, RAW),
+        Layer(shown(curves.held_out), HELD_OUT_COLOUR, HELD_OUT),
+        Layer(curves.smoothed, SMOOTHED_COLOUR),
+        Layer(curves.best, HELD_OUT_COLOUR, BEST),
+    ]
+    return draw_plot(layers, Axis(first, last, tuple(across)), Axis(*heights, tuple(up)), width, height)

@@ -1,0 +1,116 @@
+"""A plot as rows of characters: two axes with labels, points as signs, lines as braille dots.
+
+A library for plots takes twenty times as long, which a run that is redrawn every second would pay for.
+"""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+_BRAILLE = 0x2800
+_DOTS = ((0x40, 0x04, 0x02, 0x01), (0x80, 0x20, 0x10, 0x08))
+"""Bits of the left and the right column of a braille character, from its lowest dot up (Unicode, U+2800)."""
+_ACROSS, _UP = 2, 4
+"""Dots of a cell."""
+
+Pairs = Sequence[tuple[float, float]]
+Row = tuple[str, bytes]
+"""A row's text, and of each character the number of its colour among 256; 0 for the terminal's own."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """What an axis spans, and where it is labelled."""
+
+    low: float
+    high: float
+    """More than `low`."""
+    labels: tuple[tuple[float, str], ...]
+
+    def place(self, value: float, count: int) -> int:
+        """Return which of `count` equal steps a value within the axis is at."""
+        # 9.9999999 is meant to be 10.
+        return int(round(0.5 + (count - 1) * (value - self.low) / (self.high - self.low), 8))
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Pairs of x and y that are drawn alike, over the layers before."""
+
+    pairs: Pairs
+    """Within the axes; in the order of x where they are a line."""
+    colour: int
+    sign: str = ""
+    """What each is drawn as; empty for a line through all of them."""
+
+
+def draw_plot(layers: Sequence[Layer], across: Axis, up: Axis, width: int, height: int) -> list[Row]:
+    """Return the rows of a plot from top to bottom.
+
+    Args:
+        layers: What is drawn, the uppermost last.
+        across: The axis of x.
+        up: The axis of y.
+        width: Cells of a row.
+        height: Rows, those of the lower axis and its labels included.
+    """
+    margin = max((len(label) for _, label in up.labels), default=0)
+    columns, rows = width - margin - 1, height - 2
+    canvas = _Canvas(max(1, columns), max(1, rows))
+    for layer in layers:
+        canvas.draw(layer, across, up)
+    labels = {up.place(value, canvas.rows): label for value, label in up.labels}
+    sides = [f"{labels.get(row, ''):>{margin}}{'┤' if row in labels else '│'}" for row in range(canvas.rows)]
+    drawn = [
+        (side + "".join(text), bytes(margin + 1) + bytes(colours))
+        for side, text, colours in zip(sides, canvas.text, canvas.colours, strict=True)
+    ]
+    line, below = _foot(across, canvas.columns, margin, width)
+    return [*reversed(drawn), (line, bytes(len(line))), (below, bytes(len(below)))]
+
+
+class _Canvas:
+    """The cells between the axes; rows count from the bottom."""
+
+    def __init__(self, columns: int, rows: int) -> None:
+        self.columns, self.rows = columns, rows
+        self.text = [[" "] * columns for _ in range(rows)]
+        self.colours = [bytearray(columns) for _ in range(rows)]
+
+    def draw(self, layer: Layer, across: Axis, up: Axis) -> None:
+        """Draw a layer over what is there."""
+        if layer.sign:
+            for x, y in layer.pairs:
+                self._put(across.place(x, self.columns), up.place(y, self.rows), layer.sign, layer.colour)
+            return
+        dots = [(across.place(x, _ACROSS * self.columns), up.place(y, _UP * self.rows)) for x, y in layer.pairs]
+        cells: dict[tuple[int, int], int] = {}
+        for x, y in _line(dots):
+            cell = x // _ACROSS, y // _UP
+            cells[cell] = cells.get(cell, 0) | _DOTS[x % _ACROSS][y % _UP]
+        for (column, row), bits in cells.items():
+            self._put(column, row, chr(_BRAILLE + bits), layer.colour)
+
+    def _put(self, column: int, row: int, sign: str, colour: int) -> None:
+        self.text[row][column], self.colours[row][column] = sign, colour
+
+
+def _line(dots: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Give every dot on the way from each one to the next."""
+    yield from dots[:1]
+    for (x, y), (next_x, next_y) in itertools.pairwise(dots):
+        count = max(abs(next_x - x), abs(next_y - y))
+        for number in range(1, count + 1):
+            yield int(x + number * (next_x - x) / count), int(y + number * (next_y - y) / count)
+
+
+def _foot(across: Axis, columns: int, margin: int, width: int) -> tuple[str, str]:
+    """Return the lower axis and the line with its labels; one for which there is no room is left out."""
+    line, below = ["─"] * columns, ""
+    for value, label in across.labels:
+        place = across.place(value, columns)
+        start = max(0, min(margin + 1 + place - len(label) // 2, width - len(label)))
+        if start > len(below) or not below:
+            below = below.ljust(start) + label
+            line[place] = "┬"
+    return " " * margin + "└" + "".join(line), below.ljust(width)[:width]
