@@ -8,7 +8,7 @@ Tensor axes: B batch, C channels, H height, W width, L tokens, D context dimensi
 """
 
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -55,6 +55,8 @@ class HealthMeter:
 
     net: Hypernetwork
     sightings: Sequence[_Sighting]
+    check: Callable[[], None]
+    """Called before each look; what it raises leaves the measurement off."""
     norms: list[float] = field(default_factory=list)
     """Norms of the gradients since the last measurement; append each step's."""
 
@@ -72,6 +74,7 @@ class HealthMeter:
     def _drift(self, denoiser: Denoiser) -> float:
         shares = []
         for seen in self.sightings:
+            self.check()
             now_BCHW = denoiser.predict(seen.noisy_BCHW, seen.timestep, seen.context_BLD)
             shares.append(float((now_BCHW - seen.prediction_BCHW).norm() / seen.prediction_BCHW.norm()))
         return sum(shares) / len(shares)
@@ -79,7 +82,11 @@ class HealthMeter:
 
 @torch.no_grad()
 def watch_teacher(
-    denoiser: Denoiser, noise_scheduler: Any, contexts: Sequence[Tensor], latent_shape: tuple[int, int, int]
+    denoiser: Denoiser,
+    noise_scheduler: Any,
+    contexts: Sequence[Tensor],
+    latent_shape: tuple[int, int, int],
+    check: Callable[[], None],
 ) -> list[_Sighting]:
     """Let the UNet, to which no network is attached, denoise each context, and note what it said on the way.
 
@@ -88,6 +95,7 @@ def watch_teacher(
         noise_scheduler: The model's own.
         contexts: Context_LD of each caption.
         latent_shape: (C, H, W) of the latents.
+        check: Called before each look; what it raises leaves this off.
     """
     seen = []
     for place, context_LD in enumerate(contexts):
@@ -95,6 +103,7 @@ def watch_teacher(
         scheduler.set_timesteps(TEACHER_STEPS, device=denoiser.device)
         latents_BCHW = normal(latent_shape, 0, "teacher", place)[None].to(denoiser.device)
         for timestep in scheduler.timesteps:
+            check()
             prediction_BCHW = denoiser.predict(latents_BCHW, timestep[None], context_LD[None])
             seen.append(_Sighting(latents_BCHW, timestep[None], context_LD[None], prediction_BCHW))
             latents_BCHW = scheduler.step(prediction_BCHW, timestep, latents_BCHW, return_dict=False)[0]

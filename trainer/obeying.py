@@ -1,5 +1,6 @@
 """What a run does when it is told to: commands are obeyed between steps."""
 
+import contextlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -7,6 +8,7 @@ from trainer.config import build_config
 from trainer.errors import AppError
 from trainer.recovery.changes import parse_changes, tree_of
 from trainer.run.control import Command
+from trainer.run.signals import Stopped
 from trainer.text import printable
 
 if TYPE_CHECKING:
@@ -53,7 +55,9 @@ def _carry_out(training: "Training", command: Command, paused: bool) -> bool:
         training.save_checkpoint()
         training.keep_state()
     elif command.name == "preview":
-        training.draw_preview()
+        # A stop leaves the picture off, but not the commands that came with it.
+        with contextlib.suppress(Stopped):
+            training.draw_preview()
     elif command.name == "stop":
         training.stop.request()
     elif command.name == "change_settings":

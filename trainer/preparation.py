@@ -107,8 +107,12 @@ def prepare(config: RunConfig, project_root: Path, phase: Phase, resumed_at: int
         net.structure.drops,
     )
     first = max(net.step, resumed_at or 0) + 1
-    contexts.of_step(order, min(first, schedule_end), schedule_end, lambda done, total: phase("prompts", done, total))
-    own_contexts = contexts.load([own_prompt(picture, order) for picture in pictures])
+
+    def progress(done: int, total: int) -> None:
+        phase("prompts", done, total)
+
+    contexts.of_step(order, min(first, schedule_end), schedule_end, progress)
+    own_contexts = contexts.load([own_prompt(picture, order) for picture in pictures], progress)
     warnings += long_captions(pictures, own_contexts, base.tokenizer.model_max_length)
     validator = _validator(config, pictures, posteriors, own_contexts, train, held_out, diffusion)
     place_unet(base.unet, config.memory, device)

@@ -1,6 +1,7 @@
 """The picture drawn while training: the same noise each time, so that previews can be compared."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -36,14 +37,16 @@ class Previewer:
     prepared: Prepared
     prompt: str
     first_prompt: str
+    check: Callable[[], None]
+    """Called after each sampling step; what it raises leaves the picture off."""
     level: int = 0
     """How often it was made cheaper after a failure; see `lower`."""
 
     @classmethod
-    def of(cls, prepared: Prepared) -> "Previewer":
+    def of(cls, prepared: Prepared, check: Callable[[], None]) -> "Previewer":
         """Take the configuration's prompt, or else the first training prompt."""
         prompt = prepared.config.preview.prompt or prepared.inputs.order.samples(prepared.first_step + 1)[0].prompt
-        return cls(prepared, prompt, prompt)
+        return cls(prepared, prompt, prompt, check)
 
     def lower(self) -> str:
         """Draw smaller from now on, as this size failed; return what changes, for people."""
@@ -122,6 +125,7 @@ class Previewer:
                 negative_LD[None],
                 sampler,
                 vae_factor(prepared.base.vae),
+                lambda done, total: self.check(),
             )
         finally:
             prepared.net.train()

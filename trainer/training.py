@@ -17,6 +17,7 @@ from trainer.hypernetwork import attach, save, save_optimizer
 from trainer.hypernetwork.optimizer_files import optimizer_path
 from trainer.memory.apply import arithmetic, make_optimizer
 from trainer.obeying import obey
+from trainer.occasions import FIRST, due_after
 from trainer.placement import device_text, empty_cache, peak_bytes
 from trainer.preparation import Prepared, learning_rate
 from trainer.preview import Previewer
@@ -38,7 +39,7 @@ from trainer.rewind import rewound_state
 from trainer.run.control import Commands
 from trainer.run.events import Emitter
 from trainer.run.folder import RunFolder
-from trainer.run.signals import StopRequest
+from trainer.run.signals import Stopped, StopRequest
 from trainer.schedule import Schedule
 from trainer.step import StepResult, accumulate_gradient, clip_gradient
 from trainer.watch import Watch
@@ -73,8 +74,10 @@ class Training:
     """Time spent training, over all sittings."""
     doing: str = "start"
     """What is going on: step, optimizer, validation, preview or saving."""
-    due: bool = False
-    """Whether what belongs to the last step (validation, checkpoint, preview) is still to be done."""
+    due: list[str] = field(default_factory=list)
+    """What belongs to the last step and is still to be done, in order; see `_occasions`."""
+    enough: bool = False
+    """Whether the verdict ends the run, as the settings want it."""
     kept_step: int | None = None
     """Steps done in the newest state."""
 
@@ -92,9 +95,9 @@ class Training:
         self.step = self.prepared.first_step
         self.schedule = learning_rate(config, self.step)
         self.clip_limit = Schedule.parse(options.clip_value, config.training.steps)
-        self.previewer = Previewer.of(self.prepared)
+        self.previewer = Previewer.of(self.prepared, self.stop.check)
         with arithmetic(config.memory):
-            self.watch = Watch(self.prepared, self.previewer, self.folder, self.events)
+            self.watch = Watch(self.prepared, self.previewer, self.folder, self.events, self.stop.check)
         self.guard = StepGuard(self.optimizer)
         self.sanity = LossWatch()
         self._restore()
@@ -111,27 +114,30 @@ class Training:
     def run(self) -> bool:
         """Train to the end; return whether it was reached, or a stop was asked for."""
         with arithmetic(self.config.memory), attach(self.prepared.base.unet, [(self.net, 1.0)]):
-            self._probe()
-            if self.step == self.prepared.first_step and not self.stop.requested:
-                self._validate()
-                self.draw_preview()
+            try:
+                self._train()
+            except Stopped:
+                self.save_checkpoint()
                 self.keep_state()
-            if self.due:
-                self._occasions()
-            while self.step < self.last_step:
-                obey(self)
-                if self.stop.requested:
-                    self.save_checkpoint()
-                    self.keep_state()
-                    return self._ended(False)
-                self._one_step()
-                self._occasions()
-        return self._ended(True)
+                return False
+            finally:
+                if self.board:
+                    self.board.close()
+        return True
 
-    def _ended(self, reached: bool) -> bool:
-        if self.board:
-            self.board.close()
-        return reached
+    def _train(self) -> None:
+        self._probe()
+        if self.due:
+            self._occasions()
+        if self.kept_step is None:
+            self.keep_state()
+        while self.step < self.last_step:
+            if self.enough:
+                self.stop.request()
+            obey(self)
+            self.stop.check()
+            self._one_step()
+            self._occasions()
 
     @property
     def last_step(self) -> int:
@@ -157,7 +163,7 @@ class Training:
             group["lr"] = rate
         result, norm = self._update()
         self.step += 1
-        self.due = True
+        self.due = due_after(self.step, self.last_step, self.config)
         self.net.step = self.step
         seconds = time.perf_counter() - started
         self.seconds += seconds
@@ -220,20 +226,16 @@ class Training:
         return True
 
     def _occasions(self) -> None:
-        """Whatever is due after this step."""
-        config = self.config
-        ends = self.step == self.last_step
-        if config.validation.every and (ends or self.step % config.validation.every == 0):
-            self._validate()
-        if self._checkpoint_is_due:
-            self.save_checkpoint()
-        if config.preview.every and (ends or self.step % config.preview.every == 0):
-            self.draw_preview()
+        """Do what is due; a stop leaves it off, and what is then undone stays due."""
+        doing = {"validation": self._validate, "checkpoint": self.save_checkpoint, "preview": self.draw_preview}
+        while self.due:
+            self.stop.check()
+            doing[self.due[0]]()
+            self.due = self.due[1:]
         if time.monotonic() - self.gauge_time >= GAUGE_EVERY_S:
             self.events.emit("gauge", **asdict(read_gauges([os.getpid()], self.folder.path)))
             self.gauge_time = time.monotonic()
-        self.due = False
-        if ends or time.monotonic() - self.state_time >= config.save.state_every_s:
+        if self.step == self.last_step or time.monotonic() - self.state_time >= self.config.save.state_every_s:
             self.keep_state()
 
     def _validate(self) -> None:
@@ -249,24 +251,18 @@ class Training:
             return
         finally:
             empty_cache(self.prepared.denoiser.device)
-        if self.watch.judge(self.step):
-            self.stop.request()
+        self.enough = self.watch.judge(self.step) or self.enough
 
     def _keep_best(self) -> None:
         """Save the best step so far, and take away the one before where it was saved for being the best alone."""
         if not self.config.save.best:
             return
         before, self.best_only = self.best_only, None
-        if not self._checkpoint_is_due:
+        if "checkpoint" not in due_after(self.step, self.last_step, self.config):
             self.save_checkpoint()
             self.best_only = self.step
-        if before is not None:
+        if before not in (None, self.step):
             self._remove_checkpoint(before)
-
-    @property
-    def _checkpoint_is_due(self) -> bool:
-        every = self.config.save.every
-        return self.step == self.last_step or bool(every and self.step % every == 0)
 
     def _remove_checkpoint(self, step: int) -> None:
         path = self.checkpoint_path(step)
@@ -335,7 +331,7 @@ class Training:
             "best_only": self.best_only,
             "seconds": self.seconds,
             "validation_start": self.prepared.validator.start if self.prepared.validator else {},
-            "due": self.due,
+            "occasions": self.due,
             "losses": self.sanity.history[-LOSSES_KEPT:],
             "size": self.config.data.size,
         }
@@ -356,6 +352,7 @@ class Training:
             if warning:
                 self.events.emit("warning", message=warning)
         if state is None:
+            self.due = list(FIRST)
             for message in take_earlier_optimizer(self.optimizer, self.net, self.config.network.start_from):
                 self.events.emit("warning", message=message)
             return
@@ -367,13 +364,14 @@ class Training:
         self.step = self.net.step = self.kept_step = state.step
         self.seconds = state.facts["seconds"]
         self.best_only = state.facts.get("best_only")
-        self.due = state.facts.get("due", False)
+        self.due = list(state.facts.get("occasions", ()))
         self.sanity = LossWatch(state.facts.get("losses", ()))
         for step, what, value in state.facts["changes"]:
             self.change(step, what, value)
         if state.facts.get("size", self.config.data.size) != self.config.data.size:
             # Losses of smaller pictures are others: a new beginning for whatever is compared.
             self.sanity = LossWatch()
+            self.due = list(FIRST) if self.step == self.prepared.first_step else self.due
             return
         if self.prepared.validator:
             start = state.facts["validation_start"]

@@ -8,7 +8,7 @@ Too few pictures to keep some out of training are measured themselves, and mirro
 have in common does better on both, one that learns them by heart does worse on what is mirrored.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -56,11 +56,17 @@ class Validator:
     start: dict[str, dict[int, float]] = field(default_factory=dict)
     """Raw losses before training, by side and timestep; kept with the resume state."""
 
-    def measure(self, denoiser: Denoiser) -> Validation:
-        """Return the present losses; they are relative to those of the first call, or to `start` where it was given."""
-        held_out = self._side(denoiser, "held_out", self.held_out) if self.held_out else {}
-        training = self._side(denoiser, "training", self.training)
-        mirrored = self._side(denoiser, "mirrored", self.mirrored, mirror=True) if self.mirrored else {}
+    def measure(self, denoiser: Denoiser, check: Callable[[], None]) -> Validation:
+        """Return the present losses; they are relative to those of the first call, or to `start` where it was given.
+
+        Args:
+            denoiser: With the network attached.
+            check: Called before each picture at each timestep; what it raises leaves all as it was.
+        """
+        indexes = {"held_out": self.held_out, "training": self.training, "mirrored": self.mirrored}
+        losses = {side: self._side(denoiser, side, places, check) for side, places in indexes.items() if places}
+        self.start = {**losses, **self.start}
+        held_out, training, mirrored = (self._relative(side, losses.get(side, {})) for side in indexes)
         return Validation(
             _mean(held_out) if held_out else None,
             _mean(training),
@@ -73,10 +79,17 @@ class Validator:
         """Measure every other timestep from now on: what is measured stays comparable, as each has its own start."""
         self.timesteps = list(self.timesteps)[::2]
 
-    def _side(self, denoiser: Denoiser, side: str, indexes: Sequence[int], mirror: bool = False) -> dict[int, float]:
-        losses = {t: _mean_of([self._loss(denoiser, i, t, mirror) for i in indexes]) for t in self.timesteps}
-        start = self.start.setdefault(side, losses)
-        return {t: loss / max(start[t], 1e-12) for t, loss in losses.items()}
+    def _side(
+        self, denoiser: Denoiser, side: str, indexes: Sequence[int], check: Callable[[], None]
+    ) -> dict[int, float]:
+        def loss(index: int, timestep: int) -> float:
+            check()
+            return self._loss(denoiser, index, timestep, side == "mirrored")
+
+        return {t: _mean_of([loss(index, t) for index in indexes]) for t in self.timesteps}
+
+    def _relative(self, side: str, losses: dict[int, float]) -> dict[int, float]:
+        return {t: loss / max(self.start[side][t], 1e-12) for t, loss in losses.items()}
 
     @torch.no_grad()
     def _loss(self, denoiser: Denoiser, index: int, timestep: int, mirror: bool) -> float:

@@ -1,7 +1,7 @@
 """What a run sees of itself: validation, health, and the verdict that they add up to."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from trainer.health import UNRELATED, HealthMeter, preview_facts, watch_teacher
@@ -28,12 +28,20 @@ class Watch:
         previewer: Draws the pictures whose variety is measured.
         folder: The run, whose log may hold an earlier sitting.
         events: Where what was measured is told.
+        check: Called all the while; what it raises leaves off what is being measured, and nothing is told.
     """
 
-    def __init__(self, prepared: Prepared, previewer: Previewer, folder: RunFolder, events: Emitter) -> None:
-        self._prepared, self._previewer, self._events = prepared, previewer, events
+    def __init__(
+        self,
+        prepared: Prepared,
+        previewer: Previewer,
+        folder: RunFolder,
+        events: Emitter,
+        check: Callable[[], None],
+    ) -> None:
+        self._prepared, self._previewer, self._events, self._check = prepared, previewer, events, check
         self._settings = prepared.config.health
-        self._meter = _meter(prepared) if prepared.validator and self._settings.every else None
+        self._meter = _meter(prepared, check) if prepared.validator and self._settings.every else None
         order = prepared.inputs.order
         self._likeness = Likeness.of(
             [posterior.mean_CHW for posterior in prepared.inputs.posteriors],
@@ -58,7 +66,7 @@ class Watch:
         is_start = not validator.start
         prepared.net.eval()
         try:
-            found = validator.measure(prepared.denoiser)
+            found = validator.measure(prepared.denoiser, self._check)
             place = len(self._state.validations)
             is_due = self._meter is not None and place % self._settings.every == 0
             health = self._health(place) if is_due else {}
@@ -131,10 +139,10 @@ class Watch:
         self._state = reduce(self._state, self._events.emit(kind, **fields))
 
 
-def _meter(prepared: Prepared) -> HealthMeter:
+def _meter(prepared: Prepared, check: Callable[[], None]) -> HealthMeter:
     contexts = prepared.contexts.load(UNRELATED[: prepared.config.health.captions])
     shape = tuple(prepared.inputs.posteriors[0].mean_CHW.shape)
     sightings = watch_teacher(
-        prepared.denoiser, prepared.base.noise_scheduler, contexts, (shape[0], shape[1], shape[2])
+        prepared.denoiser, prepared.base.noise_scheduler, contexts, (shape[0], shape[1], shape[2]), check
     )
-    return HealthMeter(prepared.net, sightings)
+    return HealthMeter(prepared.net, sightings, check)

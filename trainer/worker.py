@@ -22,7 +22,7 @@ from trainer.recovery.pipe import FAULT, RESTART, EventPipe
 from trainer.recovery.states import first_step
 from trainer.run.control import Commands
 from trainer.run.folder import RunFolder
-from trainer.run.signals import StopRequest
+from trainer.run.signals import Stopped, StopRequest
 
 if TYPE_CHECKING:
     import torch
@@ -62,10 +62,6 @@ def work(path: Path, pipe: int, parent: int) -> int:
     return 0
 
 
-class StoppedWhilePreparing(Exception):
-    """A stop was asked for before the first step."""
-
-
 @dataclass
 class Sitting:
     """What one worker does for a run."""
@@ -90,7 +86,7 @@ class Sitting:
                 reached = training.run()
                 self.phase = "publishing"
                 results = _publish(self.folder, training) if reached else []
-        except StoppedWhilePreparing:
+        except Stopped:
             self.events.emit("stopped", step=self.resumed_at or 0)
             return
         except SettingsWanted as wanted:
@@ -168,8 +164,7 @@ class Sitting:
         def phase(name: str, done: int, total: int) -> None:
             nonlocal last_name, last_time
             self.phase = name
-            if self.stop.requested:
-                raise StoppedWhilePreparing
+            self.stop.check()
             now = time.monotonic()
             if name != last_name or done >= total or now - last_time >= PHASE_S:
                 self.events.emit("phase", name=name, done=done, total=total)

@@ -72,6 +72,8 @@ def _trouble(folder: RunFolder, view: RunView) -> list[str]:
         return ["The worker is gone without a word. Nothing that was saved is lost: r goes on from the last state."]
     if status is Status.STALLED:
         return [f"No sign of life from the worker. If it stays so: hypernet stop --now {printable(folder.title)}"]
+    if status is Status.STOPPING:
+        return [f"Stopping: it leaves off what it is doing, saves at step {state.step:,} and ends."]
     if status is Status.FINISHED:
         made = ", ".join(printable(path, 120) for path in state.results)
         return [f"Finished after {duration_text(state.elapsed_s)}.", f"Made {made}" if made else ""]

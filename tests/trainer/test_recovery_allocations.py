@@ -96,7 +96,7 @@ def put_back(training: Training, kept: dict[str, Tensor], step: int) -> None:
     for index, moments in enumerate(training.optimizer.state.values()):
         for name, value in moments.items():
             value.copy_(kept[f"optimizer.{index}.{name}"])
-    training.step, training.due = step, False
+    training.step, training.due = step, []
 
 
 def fail_at(training: Training, place: int) -> None:

@@ -111,6 +111,24 @@ def test_commands_go_to_the_worker_and_wait_for_its_word(live: Story) -> None:
     assert {tuple(command.values()) for command in commands(live)} == {("save",), ("preview",), ("pause",), ("resume",)}
 
 
+def test_a_second_p_takes_the_first_back_before_the_worker_has_obeyed_it(live: Story) -> None:
+    async def body(walker: Walker) -> None:
+        await open_run(walker)
+        await walker.press("p")
+        await walker.sees("p go on")
+        await walker.press("p")
+        await walker.sees("p pause")
+        await walker.press("p")
+        await walker.until(lambda: len(commands(live)) == 3)
+        live.tell("paused", step=1240)
+        await walker.sees("gollum  paused", "p go on")
+        live.tell("resumed", step=1240)
+        await walker.sees("gollum  running", "p pause")
+
+    walk(body)
+    assert [command["command"] for command in commands(live)] == ["pause", "resume", "pause"]
+
+
 def test_stopping_asks_and_the_harmless_answer_has_the_focus(live: Story) -> None:
     async def body(walker: Walker) -> None:
         await open_run(walker)
@@ -122,8 +140,16 @@ def test_stopping_asks_and_the_harmless_answer_has_the_focus(live: Story) -> Non
         await walker.sees("Stop the run?")
         await walker.press("y")
         await walker.until(lambda: commands(live) == [{"command": "stop"}])
+        live.tell("ack", id=next(live.folder.control.glob("*.json")).stem, command="stop")
+        live.tell("stopping")
+        await walker.sees("gollum  stopping", "Stopping: it leaves off what it is doing, saves at step 1,240 and ends.")
+        await walker.press("p", "x")
+        await walker.sees("The run is stopping.")
+        await walker.press("escape")
+        await walker.sees("gollum  stopping  step 1,240 / 2,000")
 
     walk(body)
+    assert len(commands(live)) == 1
 
 
 def test_the_learning_rate_is_checked_where_it_is_typed_and_only_changes_are_sent(live: Story) -> None:

@@ -1,6 +1,7 @@
 """Commands: each obeyed once, in order, whatever else lies in the folder."""
 
 import errno
+import os
 from datetime import date
 from pathlib import Path
 
@@ -92,6 +93,18 @@ def test_a_full_disk_does_not_keep_a_worker_from_obeying(run: RunFolder) -> None
     with FullDisk(run.events_file) as writer:
         assert [command.name for command in Commands(run, writer).take()] == ["stop"]
         assert Commands(run, writer).take() == []
+
+
+def test_a_command_that_another_process_takes_first_is_nobodys_trouble(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send(run, "stop")
+    with EventWriter(run.events_file) as writer:
+        names = os.listdir(run.control)
+        assert [command.name for command in Commands(run, writer).take(("stop",))] == ["stop"]
+        monkeypatch.setattr(os, "listdir", lambda folder: names)
+        assert Commands(run, writer).take() == []
+    assert [event["kind"] for event in read_events(run.events_file)] == ["ack"]
 
 
 def test_commands_for_a_worker_that_is_gone_can_be_dropped(run: RunFolder) -> None:

@@ -95,6 +95,7 @@ def test_a_repeated_step_replaces_the_first() -> None:
         ([("question", {"id": "q", "text": "?", "choices": []}), ("answered", {"id": "q"})], Situation.RUNNING),
         ([("ack", {"id": "1", "command": "stop"})], Situation.STOPPING),
         ([("ack", {"id": "1", "command": "stop"}), step(2)], Situation.STOPPING),
+        ([("stopping", {}), ("paused", {"step": 2}), ("resumed", {"step": 2})], Situation.STOPPING),
         ([("ack", {"id": "1", "command": "save"})], Situation.RUNNING),
         ([("recovering", {"why": "memory"})], Situation.RECOVERING),
         ([("recovering", {"why": "memory"}), STARTED], Situation.STARTING),

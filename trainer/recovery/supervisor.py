@@ -23,6 +23,7 @@ from trainer.recovery.pipe import FAULT, RESTART
 from trainer.recovery.question import Answer, Desk
 from trainer.recovery.states import first_step, roll_back
 from trainer.recovery.watchdog import Watchdog
+from trainer.run.control import Commands
 from trainer.run.events import Event
 from trainer.run.folder import RunFolder
 from trainer.run.heartbeat import Heartbeat
@@ -80,6 +81,7 @@ class Supervisor:
         self._events = events
         self._stop = stop
         self._module = module
+        self._commands = Commands(folder, events)
         self._desk = Desk(folder, events, stop)
         self._before: list[Fault] = []
         self._step = first_step(folder) or 0
@@ -147,7 +149,9 @@ class Supervisor:
             self._events.retry()
             if over and not arrived:
                 break
-            if self._stop.requested and not told_stop:
+            if not told_stop and self._should_stop():
+                # Told at once: until the worker has left off what it is doing, viewers would see no change.
+                self._events.emit("stopping")
                 child.ask_to_stop()
                 told_stop = True
             if self._silent(watchdog, child):
@@ -157,6 +161,12 @@ class Supervisor:
         if self._ending is not None or self._wanted is not None:
             return None
         return fault or self._how_it_died(code, kills)
+
+    def _should_stop(self) -> bool:
+        """Tell whether a command or a signal asks for the end."""
+        if self._commands.take(("stop",)):
+            self._stop.request()
+        return self._stop.requested
 
     def _pass_on(self, event: Event) -> Fault | None:
         kind = event.pop("kind")

@@ -1,9 +1,13 @@
-"""Commands to a worker: a file each, renamed into `control/`, obeyed between steps, acknowledged by an event."""
+"""Commands to a worker: a file each, renamed into `control/`, obeyed between steps, acknowledged by an event.
+
+The supervisor takes `stop` itself, at once, whatever the worker is doing.
+"""
 
 import json
 import logging
 import os
 import secrets
+import stat
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -135,12 +139,15 @@ class Commands:
     def _take(self, path: Path, only: Collection[str]) -> Command | None:
         try:
             command = _read(path)
+            if command.name not in only:
+                return None
+            # Worker and supervisor both look here: a command is whose who removes its file.
+            path.unlink()
+        except FileNotFoundError:
+            return None
         except (ValueError, OSError) as error:
             self._put_aside(path, error)
             return None
-        if command.name not in only:
-            return None
-        path.unlink()
         # A full disk must not keep a worker from obeying, least of all "stop".
         self._tell("ack", id=command.id, command=command.name, **command.fields)
         return command
@@ -171,9 +178,10 @@ def _waiting(folder: RunFolder) -> list[Path]:
 
 
 def _read(path: Path) -> Command:
-    if path.is_symlink() or not path.is_file():
+    facts = path.lstat()
+    if not stat.S_ISREG(facts.st_mode):
         raise ValueError("not a regular file")
-    if path.stat().st_size > _MOST_BYTES:
+    if facts.st_size > _MOST_BYTES:
         raise ValueError("too long")
     try:
         tree = json.loads(path.read_bytes())

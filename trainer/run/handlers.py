@@ -224,13 +224,19 @@ def _answered(run: Fields, event: Event) -> None:
     note(run, event)
 
 
+def _goes_on(run: Fields, situation: Situation) -> None:
+    """Take a new situation, unless the run is about to end: what it still does in passing is no news."""
+    if run["situation"] is not Situation.STOPPING:
+        run["situation"] = situation
+
+
 def _paused(run: Fields, event: Event) -> None:
-    run["situation"] = Situation.PAUSED
+    _goes_on(run, Situation.PAUSED)
     note(run, event)
 
 
 def _resumed(run: Fields, event: Event) -> None:
-    run["situation"] = Situation.RUNNING
+    _goes_on(run, Situation.RUNNING)
     note(run, event)
 
 

@@ -8,6 +8,13 @@ from types import FrameType
 _SLICE_S = 0.1
 
 
+class Stopped(BaseException):
+    """The worker left off what it was doing, as it should save and stop.
+
+    No `Exception`: whoever catches all faults, so that a preview or validation never ends a run, must let this pass.
+    """
+
+
 class StopRequest:
     """Whether the worker should save and stop after the step it is in."""
 
@@ -18,6 +25,15 @@ class StopRequest:
     def request(self) -> None:
         """Ask the worker to stop, as a command does."""
         self.requested = True
+
+    def check(self) -> None:
+        """Leave off here where a stop was asked for: called where what is done so far can be thrown away.
+
+        Raises:
+            Stopped: it was.
+        """
+        if self.requested:
+            raise Stopped
 
     def install(self) -> None:
         """Take over SIGTERM and SIGINT and ignore SIGHUP; call it early in a worker's main thread.

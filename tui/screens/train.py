@@ -24,6 +24,7 @@ from tui.widgets.preview_pane import PreviewPane
 from tui.words import status_word
 
 REDRAW_S = 1.0
+_TRAINING = (Status.RUNNING, Status.PAUSED)
 _LIVE_KEYS = ("train.pause", "train.save", "train.preview", "train.edit", "train.stop", "app.leave")
 _ASKING_KEYS = ("train.answer", "train.log", "train.stop", "train.back", "app.help", "app.leave")
 _FINISHED_KEYS = ("train.results", "train.log", "train.back", "app.help", "app.leave")
@@ -58,6 +59,8 @@ class TrainScreen(WizardScreen):
         self._view = RunView()
         self._frozen = False
         self._waiting: dict[str, str] = {}
+        self._pausing: bool | None = None
+        """Whether the run shall pause, as long as it isn't seen to."""
         self._asked_id = ""
 
     def compose(self) -> ComposeResult:
@@ -109,6 +112,8 @@ class TrainScreen(WizardScreen):
             return
         view, width = self._view, max(20, self.size.width - 4)
         self._forget_acknowledged()
+        if self._pausing is (view.status is Status.PAUSED) or view.status not in _TRAINING:
+            self._pausing = None
         self._say("head", head_text(self.feed.folder, view, width, self._frozen))
         self._say("notice", notice_text(self.feed.folder, view, self._waiting))
         self._say("figures", "\n".join(figures_text(view, width)))
@@ -154,16 +159,21 @@ class TrainScreen(WizardScreen):
     def name_of(self, id_: str) -> str:
         """Return what the last line calls an action at present."""
         status = self._view.status
-        if id_ == "train.pause" and status is Status.PAUSED:
+        if id_ == "train.pause" and self._pauses:
             return "go on"
         if id_ == "app.leave" and status.is_live:
             return "leave (the run goes on)"
         return super().name_of(id_)
 
+    @property
+    def _pauses(self) -> bool:
+        """Whether the run is paused, or was told to: a second key takes the first back, also before it is obeyed."""
+        return self._view.status is Status.PAUSED if self._pausing is None else self._pausing
+
     def why_not(self, action: str) -> str:
         """Return why an action can't be done now."""
         status, previews = self._view.status, self._view.state.previews
-        if action in ("pause", "save", "preview", "edit") and status not in (Status.RUNNING, Status.PAUSED):
+        if action in ("pause", "save", "preview", "edit") and status not in _TRAINING:
             return _not_training(status)
         if action == "stop" and (not status.is_live or status is Status.STOPPING):
             return _not_training(status)
@@ -190,7 +200,8 @@ class TrainScreen(WizardScreen):
 
     def action_pause(self) -> None:
         """Pause, or go on."""
-        self._send("resume" if self._view.status is Status.PAUSED else "pause")
+        self._pausing = not self._pauses
+        self._send("pause" if self._pausing else "resume")
 
     def action_save(self) -> None:
         """Save a checkpoint."""
