@@ -296,7 +296,8 @@ class WizardApp(App[None], inherit_bindings=False):
         from tui.screens.help import HelpScreen
 
         if isinstance(self.screen, WizardScreen):
-            keys = [(names, key.description, key.tooltip) for key, names in self._actions(self.screen)]
+            actions = sorted(self._actions(self.screen), key=lambda action: action[0].id.startswith("app."))
+            keys = [(names, key.description, key.tooltip) for key, names in actions]
             self.push_screen(HelpScreen(self.screen.help_text(), keys))
 
     def action_commands(self) -> None:

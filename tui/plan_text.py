@@ -1,13 +1,13 @@
 """A run's needs as few lines beside its settings: memory with its parts, time, disk, the rate, and warnings."""
 
 import math
-import textwrap
 from collections.abc import Sequence
 
 from trainer.config import RunConfig
 from trainer.memory import Plan
 from trainer.schedule import Schedule
 from trainer.text import duration_text, size_text
+from tui.words import wrapped
 
 GIB, MIB = 1 << 30, 1 << 20
 PARTS = ("█", "▓", "▒", "░")
@@ -136,11 +136,6 @@ def drawn(values: Sequence[float]) -> str:
 def warning_lines(warnings: Sequence[str], width: int) -> list[str]:
     """Return warnings, each marked and wrapped."""
     return [line for warning in warnings for line in wrapped(f"! {warning}", width)]
-
-
-def wrapped(text: str, width: int, indent: int = 2) -> list[str]:
-    """Return a text in lines; further ones are set in."""
-    return textwrap.wrap(text, max(20, width), subsequent_indent=" " * indent, drop_whitespace=True) or [""]
 
 
 def plan_lines(plan: Plan, width: int) -> list[str]:

@@ -69,6 +69,7 @@ def steps_behind(project: "Project | None") -> frozenset[str]:
     if project is None:
         return frozenset()
     from trainer.run.folder import find_runs
+    from trainer.run.status import Status, glance
     from tui.overview import count_files
 
     counts = count_files(project)
@@ -78,7 +79,12 @@ def steps_behind(project: "Project | None") -> frozenset[str]:
         "caption": 0 < counts.crops == counts.captioned,
     }
     behind = {id_ for id_, is_done in done.items() if is_done}
-    return frozenset({*behind, *(step.id for step in STEPS)} if find_runs(project.root) else behind)
+    runs = find_runs(project.root)
+    if runs:
+        behind |= {step.id for step in STEPS if step.id != TRAIN}
+    if runs and glance(runs[0]).status is Status.FINISHED:
+        behind.add(TRAIN)
+    return frozenset(behind)
 
 
 def step_to_go_on(project: "Project") -> str:

@@ -1,6 +1,7 @@
 """Numbers and standings as people read them."""
 
 import math
+import textwrap
 from collections.abc import Sequence
 
 from rich.cells import cell_len, set_cell_size
@@ -82,6 +83,11 @@ def fit(text: str, width: int) -> str:
     if cell_len(text) > width and width > 0:
         return set_cell_size(text, width - 1) + "…"
     return set_cell_size(text, max(0, width))
+
+
+def wrapped(text: str, width: int, indent: int = 2) -> list[str]:
+    """Return a text in lines; further ones are set in."""
+    return textwrap.wrap(text, max(20, width), subsequent_indent=" " * indent, drop_whitespace=True) or [""]
 
 
 def table(rows: Sequence[Sequence[str]], width: int, least_first: int = 8) -> list[str]:

@@ -73,6 +73,19 @@ def test_filtering_finds_a_run_and_enter_opens_it_and_escape_comes_back(projects
     walk(body)
 
 
+def test_what_is_typed_right_behind_the_key_is_searched_for(projects: Path) -> None:
+    for name in ("seaside", "dunes"):
+        make_project(projects, name, crops=2, captions=2)
+
+    async def body(walker: Walker) -> None:
+        await walker.sees("seaside", "dunes")
+        await walker.burst("slash", *"dune")
+        await walker.misses("seaside")
+        await walker.sees("Hypernet Wizard", "dune", "Next: ")
+
+    walk(body)
+
+
 def test_training_asks_first_and_shows_the_run_then(projects: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_project(projects, "oldmaps", crops=5, captions=5)
     started: list[Path] = []

@@ -60,8 +60,8 @@ def test_enter_on_a_finished_run_shows_verdict_timeline_and_best_step(
         assert "finished: 1,000 steps" in frame
         assert "▸ 200 ★" in frame
         assert "Use step 200" in frame
-        assert "scp " in frame
-        assert "gollum-200.pt" in frame
+        assert "Fetch it: scp" in frame
+        assert "gollum-200.pt" in frame.replace("\n  ", "")
         assert "c compare" in walker.rows()[-1]
         assert "Esc back" in walker.rows()[-1]
 
@@ -101,6 +101,18 @@ def test_keys_that_cannot_act_say_why(projects: Path) -> None:
         await walker.sees("first step there is something of")
         await walker.press("i")
         await walker.sees("no checkpoint; move to one")
+
+    walk(body)
+
+
+def test_the_line_that_fetches_the_file_is_whole_at_80_columns(projects: Path) -> None:
+    run = finished_run(projects)
+
+    async def body(walker: Walker) -> None:
+        await open_results(walker)
+        place = next(place for place, row in enumerate(walker.rows()) if "Fetch it: scp" in row)
+        line = "".join(row.strip() for row in walker.rows()[place:-1])
+        assert f":{run.hypernetworks}/gollum-200.pt" in line.replace(" ", "")
 
     walk(body)
 

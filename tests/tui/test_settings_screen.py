@@ -9,9 +9,10 @@ from trainer.config import RunConfig, build_config, load_preset, parse_assignmen
 from trainer.config.read import assignments, difference
 from trainer.demo.job import prepare_demo
 from trainer.project import PROJECT_FILE, Project, open_project
-from tui.plan_text import drawn, rate_lines, stacked_bar, wrapped
+from tui.plan_text import drawn, rate_lines, stacked_bar
 from tui.settings_form import BASIC, ELSEWHERE, group_members, groups, read_texts, settings, texts_of
 from tui.steps import present_steps
+from tui.words import wrapped
 
 SIZES = pytest.mark.parametrize("size", [SMALL, LARGE])
 

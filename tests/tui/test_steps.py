@@ -23,7 +23,9 @@ def test_the_files_tell_which_steps_are_done(projects: Path) -> None:
     assert steps_behind(make_project(projects, "cropped", crops=2, captions=1)) == {"folders", "crop"}
     project = make_project(projects, "captioned", crops=2, captions=2)
     assert steps_behind(project) == {"folders", "crop", "caption"}
-    Story(project.root)
+    story = Story(project.root, 10).train(5)
+    assert steps_behind(project) == {step.id for step in STEPS} - {"train"}
+    story.train(5).tell("finished", step=10, seconds=4.2)
     assert steps_behind(project) == {step.id for step in STEPS}
 
 

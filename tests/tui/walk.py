@@ -107,5 +107,7 @@ def walk(body: Body, size: tuple[int, int] = SMALL, *, ascii_only: bool = False)
         app = WizardApp(ascii_only=ascii_only)
         async with app.run_test(size=size, notifications=True) as pilot:
             await body(Walker(app, pilot))
+            # A user's Ctrl+Q is taken by a screen that is there; closing here would pull one away half made.
+            await pilot.pause()
 
     asyncio.run(go())

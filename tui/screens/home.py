@@ -19,6 +19,7 @@ from tui.widgets.keyline import KeyLine
 from tui.widgets.line import Line
 from tui.widgets.prompt_input import PromptInput
 from tui.widgets.rows import RowList
+from tui.words import wrapped
 
 if TYPE_CHECKING:
     from trainer.devices import Gauges
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from tui.overview import Overview, ProjectLook, Surveyor
 
 SURVEY_S = 2.0
+WELCOME_MARGIN = 2
+"""Cells left and right of it, as in the style sheet."""
 WELCOME = """\
 Welcome. A hypernetwork teaches Stable Diffusion a style or a subject from a few dozen pictures.
 
@@ -111,7 +114,7 @@ class HomeScreen(WizardScreen):
         is_empty = not (overview.projects or overview.live or overview.earlier)
         welcome, rows = self.query_one("#welcome", Static), self.query_one("#list", RowList)
         if is_empty:
-            welcome.update(Content(WELCOME))
+            welcome.update(Content(welcome_text(self.size.width - 2 * WELCOME_MARGIN)))
         welcome.display, rows.display = is_empty, not is_empty
         if self.focused is None and not is_empty:
             rows.focus()
@@ -156,6 +159,8 @@ class HomeScreen(WizardScreen):
             return self._why_not_train()
         if action == "filter" and not self.query_one("#list").display:
             return "There is nothing to search yet."
+        if action == "filter" and isinstance(self.focused, Input):
+            return "You are searching already."
         return ""
 
     def _why_not_train(self) -> str:
@@ -217,7 +222,8 @@ class HomeScreen(WizardScreen):
         """Begin to filter."""
         filter_ = self.query_one("#filter", Input)
         filter_.display = True
-        filter_.focus()
+        # At once: `focus` would wait until the keys typed behind this one have gone to the list.
+        self.set_focus(filter_)
 
     def action_demo(self) -> None:
         """Walk through the demo, or attach to it when it runs."""
@@ -297,3 +303,9 @@ def _is_demo(look: "Glance") -> bool:
     from trainer.demo.job import NAME
 
     return look.folder.project_root.name == NAME
+
+
+def welcome_text(width: int) -> str:
+    """Return the welcome in lines; what a key does stands beside the key."""
+    parts = [(part, 6 if part.startswith(" ") else 0) for part in WELCOME.splitlines()]
+    return "\n".join(line for part, indent in parts for line in wrapped(part, width, indent))

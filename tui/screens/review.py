@@ -16,11 +16,12 @@ from tui import jobs
 from tui.journey import Journey
 from tui.keys import bindings
 from tui.messages import Renewed, RunChosen, Started
-from tui.plan_text import warning_lines, wrapped
+from tui.plan_text import warning_lines
 from tui.review_text import aligned, command_line, review_rows
 from tui.screens.step import Problem, StepScreen
 from tui.steps import steps_behind
 from tui.widgets.line import Line
+from tui.words import wrapped
 
 if TYPE_CHECKING:
     from trainer.project import Project

@@ -20,7 +20,7 @@ from trainer.text import printable
 from tui.journey import Journey
 from tui.keys import bindings
 from tui.messages import Renewed
-from tui.plan_text import plan_lines, rate_lines, warning_lines, wrapped
+from tui.plan_text import plan_lines, rate_lines, warning_lines
 from tui.presets import base_of, preset_choices, preset_settings, started_from
 from tui.screens.step import Problem, StepScreen
 from tui.settings_form import BASIC, Setting, group_members, groups, read_texts, settings, texts_of
@@ -29,6 +29,7 @@ from tui.widgets.dialogs import Field as DialogField
 from tui.widgets.fields import Accepted, Choice, ChoiceField, Field, FieldChanged, FieldRow, TextField
 from tui.widgets.fold import Fold
 from tui.widgets.line import Line
+from tui.words import wrapped
 
 if TYPE_CHECKING:
     from trainer.memory import Plan
