@@ -18,7 +18,7 @@ def main() -> None:
     if others in ([], [DEMO]) and _is_terminal():
         if images != BLOCKS:
             _check_images(images)
-        from tui.app import run
+        from tui.launch import run
 
         sys.exit(run(ascii_only=is_ascii, demo=others == [DEMO], images=images))
     from trainer.cli.main import run as run_command_line

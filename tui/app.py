@@ -2,10 +2,7 @@
 
 import importlib
 import os
-import signal
-import sys
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from functools import partial
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -14,12 +11,11 @@ from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.filter import LineFilter
 from textual.screen import Screen
-from textual.theme import Theme
 
 from trainer.errors import AppError
 from trainer.text import printable
 from tui.glyphs import GlyphFilter, ascii_only, console_font
-from tui.keys import KEYS, Key, bindings, key_name, read_keymap
+from tui.keys import bindings, key_name, read_keymap
 from tui.messages import (
     CellTaken,
     GridWanted,
@@ -33,6 +29,7 @@ from tui.messages import (
 )
 from tui.screens.base import WizardScreen
 from tui.screens.home import HomeScreen
+from tui.theme import THEME
 from tui.widgets.dialogs import Trouble
 
 if TYPE_CHECKING:
@@ -43,21 +40,6 @@ if TYPE_CHECKING:
 
 LOAD_AHEAD_S = 0.5
 """After the first frame and the first look at projects."""
-THEME = Theme(
-    name="hypernet",
-    primary="#87afd7",
-    secondary="#87afd7",
-    accent="#87afd7",
-    foreground="#d0d0d0",
-    background="#121212",
-    surface="#1c1c1c",
-    panel="#303030",
-    boost="#3a3a3a",
-    warning="#d7af5f",
-    error="#d75f5f",
-    success="#87af5f",
-)
-"""All of these are in the palette of 256 colours, which is what SSH usually leaves."""
 
 
 class WizardApp(App[None], inherit_bindings=False):
@@ -256,47 +238,19 @@ class WizardApp(App[None], inherit_bindings=False):
         self.push_screen(RecoverScreen(message.feed))
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        """Give every action of the screen and of the app, with why it can't be done where that is so."""
-        for key, names in self._actions(screen):
-            reason = screen.why_not(key.action) if isinstance(screen, WizardScreen) else ""
-            says = f"Not now: {reason}" if reason else key.tooltip
-            yield SystemCommand(f"{key.description}  ({names})", says, self._doer(screen, key))
-        if self._journey is not None and screen in self._journey.screens.values():
-            yield from self._jumps(screen)
+        """Give every action of the screen and of the app, and on a step the other steps."""
+        from tui.commands import commands_of
 
-    def _jumps(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        """Give the other steps."""
-        from tui.screens.step import StepScreen
-        from tui.steps import present_steps
-
-        assert isinstance(screen, StepScreen)
-        for number, step in enumerate(present_steps(), 1):
-            if step.id != screen.STEP:
-                yield SystemCommand(
-                    f"go to {step.title}  ({number})", "Jump to this step", partial(screen.go_to, step.id)
-                )
-
-    def _actions(self, screen: Screen[Any]) -> Iterable[tuple[Key, str]]:
-        """Give each action that the screen has, with the names of its keys, in the order of `KEYS`."""
-        active: dict[str, list[str]] = {}
-        for pressed, binding in screen.active_bindings.items():
-            active.setdefault(str(binding.binding.id), []).append(key_name(pressed))
-        for key in KEYS:
-            if key.id in active and key.id != "app.commands":
-                yield key, " ".join(active[key.id])
-
-    def _doer(self, screen: Screen[Any], key: Key) -> Callable[[], Awaitable[bool]]:
-        async def do() -> bool:
-            return await self.run_action(key.action, self if key.id.startswith("app.") else screen)
-
-        return do
+        is_step = self._journey is not None and screen in self._journey.screens.values()
+        return commands_of(screen, with_steps=is_step)
 
     def action_help(self) -> None:
         """Explain the screen and its keys."""
+        from tui.commands import actions_of
         from tui.screens.help import HelpScreen
 
         if isinstance(self.screen, WizardScreen):
-            actions = sorted(self._actions(self.screen), key=lambda action: action[0].id.startswith("app."))
+            actions = sorted(actions_of(self.screen), key=lambda action: action[0].id.startswith("app."))
             keys = [(names, key.description, key.tooltip) for key, names in actions]
             self.push_screen(HelpScreen(self.screen.help_text(), keys))
 
@@ -339,31 +293,3 @@ def _keymap_path() -> Path:
     from platformdirs import user_config_path
 
     return user_config_path("hypernet-wizard") / "keys.toml"
-
-
-def _drawing(images: str, is_ascii: bool) -> "Drawing | None":
-    if images == "blocks":
-        return None
-    from tui.terminal_pictures import choose_drawing
-
-    return choose_drawing(images, is_ascii or bool(os.environ.get("NO_COLOR")))
-
-
-def run(ascii_only: bool = False, demo: bool = False, images: str = "blocks") -> int:
-    """Open the wizard on this terminal; return the exit code.
-
-    Args:
-        ascii_only: Send nothing but ASCII to the terminal.
-        demo: Go to the demo at once.
-        images: How to draw pictures: auto, blocks, kitty or sixel.
-    """
-    # Where a shell exports them, they would hide every later change of the terminal's size.
-    os.environ.pop("COLUMNS", None)
-    os.environ.pop("LINES", None)
-    # Started under nohup the wizard would outlive its terminal and spin.
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    app = WizardApp(ascii_only=ascii_only, demo=demo, drawing=_drawing(images, ascii_only))
-    app.run()
-    if app.return_code == 0 and app.goodbye:
-        print(app.goodbye, file=sys.stdout)
-    return app.return_code or 0

@@ -26,7 +26,7 @@ def test_nothing_of_the_wizard_imports_a_heavy_library() -> None:
 
 def test_the_wizard_paints_before_it_imports_what_reads_projects_and_devices() -> None:
     late = ("pydantic", "psutil", "pynvml", "PIL", "trainer.run", "trainer.devices", "tui.jobs")
-    code = f"import json, sys, tui.app; print(json.dumps([name for name in {late} if name in sys.modules]))"
+    code = f"import json, sys, tui.launch; print(json.dumps([name for name in {late} if name in sys.modules]))"
     assert json.loads(python(code).stdout) == []
 
 
@@ -57,13 +57,13 @@ def test_on_a_terminal_the_demo_and_nothing_else_open_the_wizard(
     arguments: list[str], opens: dict[str, bool] | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import tui.__main__
-    import tui.app
+    import tui.launch
     from trainer.cli import main
 
     opened: list[dict[str, object]] = []
     monkeypatch.setattr(sys, "argv", ["hypernet", *arguments])
     monkeypatch.setattr(tui.__main__, "_is_terminal", lambda: True)
-    monkeypatch.setattr(tui.app, "run", lambda **options: opened.append(options) or 0)
+    monkeypatch.setattr(tui.launch, "run", lambda **options: opened.append(options) or 0)
     monkeypatch.setattr(main, "run", lambda: opened.append({}))
     with contextlib.suppress(SystemExit):
         tui.__main__.main()

@@ -19,7 +19,6 @@ from tui.widgets.keyline import KeyLine
 from tui.widgets.line import Line
 from tui.widgets.prompt_input import PromptInput
 from tui.widgets.rows import RowList
-from tui.words import wrapped
 
 if TYPE_CHECKING:
     from trainer.devices import Gauges
@@ -30,15 +29,6 @@ if TYPE_CHECKING:
 SURVEY_S = 2.0
 WELCOME_MARGIN = 2
 """Cells left and right of it, as in the style sheet."""
-WELCOME = """\
-Welcome. A hypernetwork teaches Stable Diffusion a style or a subject from a few dozen pictures.
-
-  d   the demo: a small network on an embedded model, trained on this very machine in about two minutes. \
-It needs neither a GPU nor a download, and shows every step.
-
-  n   a project of your own: 10 to 50 pictures, and the Stable Diffusion model that you use.
-
-Pictures may still be on another computer: the first step shows the line that brings them here."""
 
 
 class HomeScreen(WizardScreen):
@@ -110,6 +100,7 @@ class HomeScreen(WizardScreen):
             return
         from tui.gauges import machine_line
         from tui.home_rows import rows_of
+        from tui.welcome import welcome_text
 
         is_empty = not (overview.projects or overview.live or overview.earlier)
         welcome, rows = self.query_one("#welcome", Static), self.query_one("#list", RowList)
@@ -303,9 +294,3 @@ def _is_demo(look: "Glance") -> bool:
     from trainer.demo.job import NAME
 
     return look.folder.project_root.name == NAME
-
-
-def welcome_text(width: int) -> str:
-    """Return the welcome in lines; what a key does stands beside the key."""
-    parts = [(part, 6 if part.startswith(" ") else 0) for part in WELCOME.splitlines()]
-    return "\n".join(line for part, indent in parts for line in wrapped(part, width, indent))
