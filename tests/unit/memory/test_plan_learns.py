@@ -2,7 +2,6 @@
 
 import json
 import socket
-import time
 from typing import Any
 
 import pytest
@@ -77,13 +76,3 @@ def test_the_peak_is_refined_by_what_was_measured_here(plan_on: MakePlan, projec
     again = plan_on()
     assert again.own is not None
     assert again.own.rung.parts == after.own.rung.parts
-
-
-def test_plans_follow_each_key_in_the_wizard(plan_on: MakePlan, project: Project) -> None:
-    for number in range(8):
-        write_run(project, f"run-{number}", 0.5)
-    plan_on()
-    started = time.process_time()
-    for batch in (1, 2, 4, 8):
-        plan_on(training={"batch_size": batch})
-    assert (time.process_time() - started) / 4 < 0.05
