@@ -8,7 +8,7 @@ from torch import Tensor
 from trainer.faults import Diverged
 from trainer.preparation import Prepared
 from trainer.step import StepResult
-from trainer.text import printable
+from trainer.text import printable, rate_text
 
 NAMED = 3
 """Most pictures and timesteps that a message names."""
@@ -35,7 +35,7 @@ def divergence(prepared: Prepared, step: int, rate: float, result: StepResult, n
     return Diverged(
         "Training diverged",
         f"The loss of step {step + 1} {what} ({shown}{more}; timesteps {', '.join(map(str, timesteps[:NAMED]))}; "
-        f"learning rate {rate:g}). The step was not applied; what was saved before is good.",
+        f"learning rate {rate_text(rate)}). The step was not applied; what was saved before is good.",
         "Start a new run from an earlier checkpoint, --set network.start_from=FILE.pt, with a lower learning rate.",
         {"pictures": names, "timesteps": timesteps, "learning_rate": rate, "loss": result.loss},
     )

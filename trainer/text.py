@@ -62,6 +62,11 @@ def parse_size(text: str) -> int:
     return int(float(found[1]) * 1024 ** " KMGT".index(found[2].upper() or " "))
 
 
+def rate_text(rate: float) -> str:
+    """Return a learning rate as people type it: "1e-5", "0.0005"."""
+    return f"{rate:.3g}".replace("e-0", "e-")
+
+
 def duration_text(seconds: float) -> str:
     """Return seconds as HH:MM:SS; from a hundred hours on as days."""
     total = max(0, round(seconds))

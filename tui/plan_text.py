@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from trainer.config import RunConfig
 from trainer.memory import Plan
 from trainer.schedule import Schedule
-from trainer.text import duration_text, size_text
+from trainer.text import duration_text, rate_text, size_text
 from tui.words import wrapped
 
 GIB, MIB = 1 << 30, 1 << 20
@@ -115,7 +115,8 @@ def rate_lines(config: RunConfig, width: int) -> list[str]:
     count = max(2, min(width - 7, steps))
     rates = [schedule.at(round(place * (steps - 1) / (count - 1))) for place in range(count)]
     first, last = schedule.at(optimizer.warmup_steps), rates[-1]
-    text = f"{first:g}" if math.isclose(first, last, rel_tol=0.01) else f"{first:g}, at the end {last:.2g}"
+    fall = "" if math.isclose(first, last, rel_tol=0.01) else f", at the end {rate_text(last)}"
+    text = f"{rate_text(first)}{fall}"
     warm = f", after {optimizer.warmup_steps:,} steps of rising" if optimizer.warmup_steps else ""
     return [f"Rate   {drawn(rates)}", *wrapped(f"{' ' * _INDENT}{text}{warm}", width, _INDENT)]
 

@@ -8,7 +8,7 @@ from trainer.run.facts import Validation
 from trainer.run.folder import RunFolder
 from trainer.run.state import RunState
 from trainer.run.status import Status
-from trainer.text import duration_text, printable
+from trainer.text import duration_text, printable, rate_text
 from trainer.verdict import Standing, Verdict
 from tui.feed import RunView
 from tui.gauges import gpu_of
@@ -129,7 +129,7 @@ def _rates(state: RunState) -> str:
     if state.step_s is not None:
         parts.append(f"{state.step_s:.2f} s a step")
     if state.learning_rate is not None:
-        parts.append(f"learning rate {state.learning_rate:.3g}")
+        parts.append(f"learning rate {rate_text(state.learning_rate)}")
     parts.append(f"{duration_text(state.elapsed_s)} so far")
     return "   ".join(parts)
 

@@ -44,7 +44,7 @@ def test_a_live_run_shows_all_that_matters(live: Story, size: tuple[int, int]) -
         assert "left" in frame.splitlines()[0]
         assert "loss 0.11" in frame
         assert "x held out 0.118, B best 0.118 at 1,000" in frame
-        assert "0.42 s a step   learning rate 6.1e-06" in frame
+        assert "0.42 s a step   learning rate 6.1e-6" in frame
         assert "verdict: Learning." in frame
         assert "step 1,200 · seed 42" in frame
         assert "saved hypernetworks/gollum-1200.pt at step 1200" in frame

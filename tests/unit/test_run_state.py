@@ -200,4 +200,4 @@ def test_lines_for_people_hold_no_control_codes() -> None:
 
 def test_progress_is_one_line() -> None:
     state = replay(make(STARTED, TRAINING, step(1, 0.25), step(2, 0.25)))
-    assert progress_text(state) == "step 2/100  loss 0.2500  mean 0.2500  lr 1e-05  1.00 s/step  eta 00:01:38"
+    assert progress_text(state) == "step 2/100  loss 0.2500  mean 0.2500  lr 1e-5  1.00 s/step  eta 00:01:38"

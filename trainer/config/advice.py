@@ -2,6 +2,7 @@
 
 from trainer.config.model import PORTABLE_ACTIVATIONS, RunConfig
 from trainer.schedule import parse_rate_text
+from trainer.text import rate_text
 
 
 def warnings_of(config: RunConfig) -> list[str]:
@@ -17,8 +18,8 @@ def warnings_of(config: RunConfig) -> list[str]:
         )
     if rate > 1e-4 and config.data.size > 64:
         found.append(
-            f"optimizer.learning_rate {rate:g} usually ruins the picture within some hundred steps on a full-size "
-            "model; 1e-5 is slower and safe."
+            f"optimizer.learning_rate {rate_text(rate)} usually ruins the picture within some hundred steps on a "
+            "full-size model; 1e-5 is slower and safe."
         )
     if network.initialization != "Normal" and not network.layer_norm and not network.zero_last_layer:
         found.append(

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from trainer.run.events import RESERVED, Event
 from trainer.run.state import RunState
-from trainer.text import duration_text, printable
+from trainer.text import duration_text, printable, rate_text
 
 SILENT = frozenset({"heartbeat", "gauge", "health"})
 """Kinds that are no news."""
@@ -34,7 +34,7 @@ def progress_text(state: RunState) -> str:
     if state.loss is not None and state.smoothed_loss is not None:
         parts.append(f"loss {state.loss:.4f}  mean {state.smoothed_loss:.4f}")
     if state.learning_rate is not None:
-        parts.append(f"lr {state.learning_rate:.3g}")
+        parts.append(f"lr {rate_text(state.learning_rate)}")
     if state.step_s is not None:
         parts.append(f"{state.step_s:.2f} s/step")
     if state.eta_s is not None and not state.ended:
