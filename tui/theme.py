@@ -11,9 +11,10 @@ THEME = Theme(
     background="#121212",
     surface="#1c1c1c",
     panel="#303030",
-    boost="#3a3a3a",
     warning="#d7af5f",
     error="#d75f5f",
     success="#87af5f",
+    variables={"focused": "#444444"},
 )
-"""All of these are in the palette of 256 colours, which is what SSH usually leaves."""
+"""All of these are in the palette of 256 colours, which is what SSH usually leaves. The field with the focus has a
+colour of a name of its own: Textual takes no notice of `boost` where `panel` is given."""

@@ -12,6 +12,8 @@ from trainer.demo.assets import demo_model_dir, demo_pictures_dir
 from trainer.errors import AppError
 from trainer.project import open_project
 from tui import folders, models
+from tui.app import WizardApp
+from tui.draft import Draft
 from tui.screens import folders as screen
 from tui.widgets import model_choice
 
@@ -130,6 +132,26 @@ def test_what_was_typed_is_there_again_after_leaving() -> None:
         await walker.sees("~/pictures/gollum", "20 pictures")
 
     walk(find_it)
+
+
+def test_the_focus_is_where_one_can_type_when_no_model_is_found(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_choice, "found_models", lambda others: [])
+    Draft("~/pictures/gollum", "gollum", "").save()
+
+    async def body(walker: Walker) -> None:
+        await walker.sees("n   a project of your own")
+        await walker.press("n")
+        await walker.sees("None found on this machine", "20 pictures")
+        await walker.until(lambda: walker.app.focused is not None and walker.app.focused.id == "model")
+        await walker.type("owner/model")
+        await walker.sees("or type        owner/model")
+
+    walk(body)
+
+
+def test_the_field_with_the_focus_differs_from_the_others() -> None:
+    colours = WizardApp().get_css_variables()
+    assert colours["focused"] not in {colours["panel"], colours["background"], "#00000000"}
 
 
 def test_a_name_that_is_taken_or_unusable_is_refused_with_what_to_type(home: Path, projects: Path) -> None:

@@ -99,6 +99,8 @@ class ModelChoice(Vertical):
         lines = model_lines(looks, rows.row_width)
         rows.show_rows([Row(str(look.path), line) for look, line in zip(looks, lines, strict=True)])
         rows.display = bool(looks)
+        if self._searched and not looks and rows.has_focus:
+            self.field.focus()
         self._say()
 
     @on(OptionList.OptionHighlighted)
