@@ -95,7 +95,9 @@ def judged(path: Path) -> ModelLook:
     try:
         return look_at_model(path)
     except (AppError, OSError) as error:
-        return ModelLook(path, "can't be read", 0, problem=printable(error))
+        told = f"{error.message} {error.hint}" if isinstance(error, AppError) else str(error)
+        # The list says already where it is.
+        return ModelLook(path, "can't be read", 0, problem=printable(told).replace(printable(path), "The file", 1))
 
 
 def model_lines(looks: Sequence[ModelLook], width: int) -> list[str]:
@@ -105,7 +107,7 @@ def model_lines(looks: Sequence[ModelLook], width: int) -> list[str]:
             look.name,
             look.label,
             size_text(look.size_bytes) if look.size_bytes else "",
-            "folder" if look.path.is_dir() else look.short_hash or "…",
+            "folder" if look.path.is_dir() else look.short_hash or ("" if look.problem else "…"),
             "unusable" if look.problem else "",
         )
         for look in looks

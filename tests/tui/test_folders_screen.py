@@ -149,6 +149,26 @@ def test_the_focus_is_where_one_can_type_when_no_model_is_found(home: Path, monk
     walk(body)
 
 
+def test_what_can_be_trained_on_is_chosen_before_a_newer_file_that_cannot(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "page.safetensors").write_text("<html>not found</html>")
+    new, old = (
+        FoundModel(tmp_path / "page.safetensors", "file", 1, 2.0),
+        FoundModel(demo_model_dir(), "diffusers-folder", 1, 1.0),
+    )
+    monkeypatch.setattr(model_choice, "found_models", lambda others: [new, old])
+
+    async def body(walker: Walker) -> None:
+        await begin(walker)
+        frame = await walker.sees("unusable")
+        assert "▸ model" in frame
+        await walker.press("enter", "tab", "tab", "down")
+        await walker.sees("▸ page", "The file ")
+
+    walk(body)
+
+
 def test_the_field_with_the_focus_differs_from_the_others() -> None:
     colours = WizardApp().get_css_variables()
     assert colours["focused"] not in {colours["panel"], colours["background"], "#00000000"}
@@ -235,6 +255,9 @@ def test_models_are_told_by_name_family_size_and_hash(tmp_path: Path) -> None:
     assert models.model_lines([look], 76) == ["owner/fine-model  the demo model  7.9 MiB  folder"]
     page = tmp_path / "page.safetensors"
     page.write_text("<html>not found</html>")
-    assert "page" in models.judged(page).problem
+    judged = models.judged(page)
+    assert judged.problem.startswith("The file")
+    assert str(page) not in judged.problem
+    assert "…" not in models.model_lines([judged], 76)[0]
     assert models.hash_of(page, lambda: True) == models.hash_of(page, lambda: False)
     assert models.judged(page).native_size_px == 0

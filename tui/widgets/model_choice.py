@@ -23,7 +23,7 @@ MODEL_SUFFIXES = (".safetensors", ".ckpt")
 
 
 class ModelChoice(Vertical):
-    """Lists models and takes a typed one instead where something is typed."""
+    """Lists models, those that can be trained on first, and takes a typed one instead where something is typed."""
 
     class _Found(Message):
         """More is known of the models."""
@@ -36,6 +36,8 @@ class ModelChoice(Vertical):
         super().__init__(id=id)
         self._looks: dict[str, ModelLook] = {}
         self._searched = False
+        self._settled = False
+        """Whether all were listed once; from then on only the user chooses."""
 
     def compose(self) -> ComposeResult:
         """Lay out list, consequence and field."""
@@ -95,10 +97,12 @@ class ModelChoice(Vertical):
 
     @on(_Found)
     def _draw(self) -> None:
-        looks, rows = list(self._looks.values()), self.list
+        looks, rows = sorted(self._looks.values(), key=lambda look: bool(look.problem)), self.list
         lines = model_lines(looks, rows.row_width)
         rows.show_rows([Row(str(look.path), line) for look, line in zip(looks, lines, strict=True)])
         rows.display = bool(looks)
+        if looks and not self._settled:
+            rows.highlighted, self._settled = 0, self._searched
         if self._searched and not looks and rows.has_focus:
             self.field.focus()
         self._say()
