@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from rich._palettes import EIGHT_BIT_PALETTE
 from rich.cells import cell_len
+from rich.color import Color as RichColor
+from rich.color import ColorSystem
 from rich.segment import Segment
 from rich.style import Style
 from textual.color import Color
@@ -17,12 +20,13 @@ from trainer.run.facts import MadeFile, StepPoint, Validation
 from trainer.run.folder import RunFolder
 from trainer.run.series import Series
 from trainer.run.state import RunState
+from tui.few_colours import with_colours_of
 from tui.glyphs import GlyphFilter, ascii_only, console_font
 from tui.keys import KEYS, bindings, key_name, read_keymap
 from tui.plot import Axis, Layer, draw_plot
 from tui.previews import caption, preview_path
 from tui.widgets.curve import curves_of, thin, ticks
-from tui.widgets.picture import fitted, half_blocks, load_picture, shades
+from tui.widgets.picture import fitted, half_block_cells, half_blocks, load_picture, shades
 
 
 @pytest.mark.parametrize("text", ["█▌░ ⠒⣿⠀ ▸ … · ×", "地図 😀", HOSTILE, "é ñ"])
@@ -88,6 +92,20 @@ def test_half_blocks_show_two_pixels_a_cell() -> None:
     assert first.style.bgcolor is not None
     assert first.style.color.get_truecolor() == (255, 0, 0)
     assert first.style.bgcolor.get_truecolor() == (0, 0, 255)
+
+
+def test_of_256_colours_the_nearest_is_drawn() -> None:
+    picture = Image.new("RGB", (2, 2), (58, 40, 36))
+    [[cell, _]] = half_block_cells(picture, 2, 1, "256")
+    assert cell.style is not None
+    assert cell.style.color is not None
+    number = cell.style.color.downgrade(ColorSystem.EIGHT_BIT).number
+    assert tuple(EIGHT_BIT_PALETTE[number or 0]) == (48, 48, 48), "a dark brown is no red"
+    ramp = Image.linear_gradient("L").convert("RGB")
+    drawn = with_colours_of("256", ramp).tobytes()
+    sent = {drawn[place : place + 3] for place in range(0, len(drawn), 3)}
+    assert set(range(232, 256)) <= {RichColor.from_rgb(*rgb).downgrade(ColorSystem.EIGHT_BIT).number for rgb in sent}
+    assert with_colours_of("truecolor", ramp) is ramp
 
 
 def test_shades_go_from_dark_to_light() -> None:

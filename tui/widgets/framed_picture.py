@@ -97,7 +97,8 @@ class FramedPicture(Picture, can_focus=True):
         return ThemeColor.parse(self.app.theme_variables["warning" if self._is_active else "foreground"])
 
     def _cells(self, picture: Image.Image, columns: int, rows: int) -> list[list[Segment]]:
-        return half_block_cells(dimmed(picture, self._frames) if self._frames else picture, columns, rows)
+        shown = dimmed(picture, self._frames) if self._frames else picture
+        return half_block_cells(shown, columns, rows, self.app.console.color_system)
 
     def _plain_cells(
         self, picture: Image.Image, boxes: Sequence[Cells], columns: int, rows: int

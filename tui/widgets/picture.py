@@ -12,6 +12,8 @@ from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
+from tui.few_colours import with_colours_of
+
 MOST_PX = 64_000_000
 """Larger pictures are not opened."""
 KEPT_PX = 512
@@ -50,14 +52,16 @@ def fitted(width: int, height: int, columns: int, rows: int) -> tuple[int, int]:
     return max(1, round(width * scale)), max(1, round(height * scale / 2))
 
 
-def half_blocks(picture: Image.Image, columns: int, rows: int) -> list[Strip]:
+def half_blocks(picture: Image.Image, columns: int, rows: int, system: str | None = "truecolor") -> list[Strip]:
     """Return a picture as lines of "▀": the upper pixel in front, the lower one behind."""
-    return [Strip(line, columns).simplify() for line in half_block_cells(picture, columns, rows)]
+    return [Strip(line, columns).simplify() for line in half_block_cells(picture, columns, rows, system)]
 
 
-def half_block_cells(picture: Image.Image, columns: int, rows: int) -> list[list[Segment]]:
-    """Return a picture as rows of single cells."""
-    pixels = picture.resize((columns, 2 * rows), Image.Resampling.BOX).load()
+def half_block_cells(
+    picture: Image.Image, columns: int, rows: int, system: str | None = "truecolor"
+) -> list[list[Segment]]:
+    """Return a picture as rows of single cells, in the colours of a terminal's colour system (rich's name)."""
+    pixels = with_colours_of(system, picture.resize((columns, 2 * rows), Image.Resampling.BOX)).load()
     assert pixels is not None
 
     def colour(x: int, y: int) -> Color:
@@ -167,4 +171,4 @@ class Picture(Widget):
         """Return a picture as lines."""
         if self._plain:
             return shades(picture, columns, rows, self.rich_style)
-        return half_blocks(picture, columns, rows)
+        return half_blocks(picture, columns, rows, self.app.console.color_system)
