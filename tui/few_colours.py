@@ -1,7 +1,7 @@
 """Pictures for terminals of 256 colours: each pixel in the nearest of all colours.
 
-Rich rounds each channel by itself, which makes dark browns red and pale greys pink. Errors are not spread to neighbours:
-pictures of so few pixels turn to noise by it.
+Rich rounds each channel by itself, which makes dark browns red and pale greys pink. Errors are not spread to
+neighbours: pictures of so few pixels turn to noise by it.
 """
 
 from collections.abc import Iterable
