@@ -30,6 +30,8 @@ class ListField(RowList, inherit_bindings=False):
     def __init__(self, help_text: str, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.help_text = help_text
+        self.is_moved = False
+        """Whether the user has moved to another row."""
 
     @property
     def row_width(self) -> int:
@@ -41,7 +43,9 @@ class ListField(RowList, inherit_bindings=False):
         places = [place for place, row in enumerate(self._rows) if row.id]
         if not places or self.highlighted == places[-1 if by > 0 else 0]:
             leave(self, by)
-        elif by > 0:
+            return
+        self.is_moved = True
+        if by > 0:
             self.action_cursor_down()
         else:
             self.action_cursor_up()

@@ -36,8 +36,6 @@ class ModelChoice(Vertical):
         super().__init__(id=id)
         self._looks: dict[str, ModelLook] = {}
         self._searched = False
-        self._settled = False
-        """Whether all were listed once; from then on only the user chooses."""
 
     def compose(self) -> ComposeResult:
         """Lay out list, consequence and field."""
@@ -101,8 +99,8 @@ class ModelChoice(Vertical):
         lines = model_lines(looks, rows.row_width)
         rows.show_rows([Row(str(look.path), line) for look, line in zip(looks, lines, strict=True)])
         rows.display = bool(looks)
-        if looks and not self._settled:
-            rows.highlighted, self._settled = 0, self._searched
+        if looks and not rows.is_moved:
+            rows.highlighted = 0
         if self._searched and not looks and rows.has_focus:
             self.field.focus()
         self._say()
