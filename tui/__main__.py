@@ -3,6 +3,7 @@
 Nothing is imported before it is known which of the two is wanted, so that `hypernet --help` stays quick.
 """
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ def main() -> None:
     if others in ([], [DEMO]) and _is_terminal():
         if images != BLOCKS:
             _check_images(images)
+        gc.disable()  # until all is imported, see tui.ahead
         from tui.launch import run
 
         sys.exit(run(ascii_only=is_ascii, demo=others == [DEMO], images=images))

@@ -1,6 +1,5 @@
 """The wizard as a Textual program: it shows screens, passes on what they ask for, and dies with its terminal."""
 
-import importlib
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.filter import LineFilter
 from textual.screen import Screen
+from textual.worker import get_current_worker
 
 from trainer.errors import AppError
 from trainer.text import printable
@@ -113,13 +113,22 @@ class WizardApp(App[None], inherit_bindings=False):
         self._overlay.draw()
 
     def _load_ahead(self) -> None:
-        """Import in a thread what the first look at a run would wait for: plots and pictures."""
+        """Load what the first look at each screen would wait for."""
+        from tui.ahead import load_modules, load_styles
+
+        def load() -> None:
+            worker = get_current_worker()
+            load_modules(lambda: worker.is_cancelled)
+
         self.run_worker(
-            lambda: importlib.import_module("tui.screens.train"),
-            description="loading the run's screen",
+            load,
+            description="loading screens",
             group="load",
             thread=True,
             exit_on_error=False,
+        )
+        self.run_worker(
+            load_styles(self.stylesheet), description="loading style sheets", group="load", exit_on_error=False
         )
 
     @on(RunChosen)

@@ -18,6 +18,17 @@ from tui.words import age_text, counted, loss_text, status_word
 NEEDY = frozenset({Status.NEEDS_YOU, Status.LOST, Status.FAILED, Status.OUT_OF_MEMORY, Status.STALLED})
 MOST_EARLIER = 20
 """Earlier runs listed; `hypernet runs --all` has the rest."""
+SETTLED_S = 3.0
+"""A folder that changed this recently may change again without a new time of change, which some disks keep to 2 s."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many files a project has."""
+
+    sources: int
+    crops: int
+    captioned: int
 
 
 @dataclass(frozen=True)
@@ -50,15 +61,6 @@ class Overview:
     """Earlier runs beyond those listed."""
 
 
-@dataclass(frozen=True)
-class Counts:
-    """How many files a project has."""
-
-    sources: int
-    crops: int
-    captioned: int
-
-
 class Surveyor:
     """Looks at everything again and again, and remembers runs that have ended.
 
@@ -69,6 +71,7 @@ class Surveyor:
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._ended: dict[Path, tuple[float, Glance]] = {}
+        self._counts: dict[Path, tuple[tuple[float, ...], Counts]] = {}
 
     def survey(self) -> Overview:
         """Look at all projects below the projects' folder, and at their runs."""
@@ -80,13 +83,24 @@ class Surveyor:
         return Overview(
             projects_root(),
             live,
-            tuple(look_at(project, runs[project.root], self._clock()) for project in found),
+            tuple(look_at(project, runs[project.root], self._clock(), self._count) for project in found),
             tuple(earlier[:MOST_EARLIER]),
             max(0, len(earlier) - MOST_EARLIER),
         )
 
+    def _count(self, project: Project) -> Counts:
+        """Count a project's files, if its folders changed since."""
+        changed = tuple(_changed_at(folder) for folder in (project.pictures, project.processed))
+        known = self._counts.get(project.root)
+        if known is not None and known[0] == changed:
+            return known[1]
+        counts = count_files(project)
+        if max(changed) < time.time() - SETTLED_S:
+            self._counts[project.root] = changed, counts
+        return counts
+
     def _look(self, run: RunFolder) -> Glance:
-        changed = _changed_at(run)
+        changed = _changed_at(run.events_file)
         known = self._ended.get(run.path)
         if known is not None and known[0] == changed and not is_held(run):
             return known[1]
@@ -101,18 +115,21 @@ class Surveyor:
         return look
 
 
-def look_at(project: Project, runs: Sequence[Glance], now: float) -> ProjectLook:
+def look_at(
+    project: Project, runs: Sequence[Glance], now: float, count: Callable[[Project], Counts] | None = None
+) -> ProjectLook:
     """Judge one project.
 
     Args:
         project: The project.
         runs: Its runs, the newest first.
         now: UTC seconds.
+        count: Counts its files; `count_files` when left out.
     """
     name = printable(project.name, 60)
     newest = runs[0].folder if runs else None
     try:
-        counts = count_files(project)
+        counts = (count or count_files)(project)
     except AppError as error:
         trouble = printable(error, 200)
         return ProjectLook(project.root, name, "needs you", trouble, "mend its project.toml", "", newest, False)
@@ -182,8 +199,8 @@ def _newest_first(look: Glance) -> tuple[str, float]:
     return look.folder.day, look.state.last_t or 0.0
 
 
-def _changed_at(run: RunFolder) -> float:
+def _changed_at(path: Path) -> float:
     try:
-        return run.events_file.stat().st_mtime
-    except FileNotFoundError:
+        return path.stat().st_mtime
+    except OSError:  # who looks into it says what is wrong
         return 0.0

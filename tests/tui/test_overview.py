@@ -1,16 +1,18 @@
 """What Home knows of projects and runs."""
 
+import os
 import time
 from pathlib import Path
 
 import pytest
 
 from tests.tui.stories import Story, make_project
-from trainer.project import PROJECT_FILE
+from trainer.project import PROJECT_FILE, Project
 from trainer.run.lock import RunLock
 from trainer.run.status import Status
+from tui import overview
 from tui.home_rows import rows_of
-from tui.overview import Overview, ProjectLook, Surveyor
+from tui.overview import Overview, ProjectLook, Surveyor, count_files
 
 pytestmark = pytest.mark.usefixtures("projects")
 
@@ -42,11 +44,11 @@ def test_a_project_is_judged_by_its_newest_run(projects: Path) -> None:
     Story(projects / "lost").train(5)
     live = Story(projects / "running").train(5).until_now()
     with RunLock(live.folder):
-        overview = Surveyor().survey()
-    states = {look.name: look.state for look in overview.projects}
+        found = Surveyor().survey()
+    states = {look.name: look.state for look in found.projects}
     assert states == {"trained": "trained", "stopped": "stopped", "lost": "needs you", "running": "running"}
-    assert [look.folder.name for look in overview.live] == ["running"]
-    assert {look.folder.name for look in overview.earlier} == {"trained", "stopped", "lost"}
+    assert [look.folder.name for look in found.live] == ["running"]
+    assert {look.folder.name for look in found.earlier} == {"trained", "stopped", "lost"}
 
 
 def test_a_run_that_ended_is_looked_at_again_when_it_changes(projects: Path) -> None:
@@ -59,6 +61,20 @@ def test_a_run_that_ended_is_looked_at_again_when_it_changes(projects: Path) -> 
         assert surveyor.survey().live[0].status is Status.RUNNING
     story.tell("stopped", step=5)
     assert surveyor.survey().earlier[0].status is Status.STOPPED
+
+
+def test_files_are_counted_again_when_a_folder_has_changed(projects: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = make_project(projects, "gollum", crops=2, captions=1)
+    for folder in (project.pictures, project.processed):
+        os.utime(folder, (1.7e9, 1.7e9))
+    counted: list[Project] = []
+    monkeypatch.setattr(overview, "count_files", lambda project: counted.append(project) or count_files(project))
+    surveyor = Surveyor()
+    assert [surveyor.survey().projects[0].state for _ in range(3)] == ["cropped"] * 3
+    assert len(counted) == 1
+    (project.processed / "00001-0-x.txt").write_text("a picture")
+    assert [surveyor.survey().projects[0].state for _ in range(3)] == ["captioned"] * 3
+    assert len(counted) == 4, "a folder that has just changed may change again unseen"
 
 
 def test_a_project_with_unusable_settings_says_so_and_hides_no_other(projects: Path) -> None:
@@ -75,16 +91,16 @@ def test_a_project_with_unusable_settings_says_so_and_hides_no_other(projects: P
 def test_rows_are_filtered_by_name_in_any_case(projects: Path) -> None:
     for name in ("Gollum", "harbour"):
         make_project(projects, name, sources=1)
-    overview = Surveyor().survey()
-    assert [row.text.split()[0] for row in rows_of(overview, 70, "GOLL")] == ["Projects", "Gollum"]
-    assert [row.text for row in rows_of(overview, 70, "zzz")] == ["Nothing here has that in its name."]
+    found = Surveyor().survey()
+    assert [row.text.split()[0] for row in rows_of(found, 70, "GOLL")] == ["Projects", "Gollum"]
+    assert [row.text for row in rows_of(found, 70, "zzz")] == ["Nothing here has that in its name."]
 
 
 def test_many_earlier_runs_are_cut_short_and_the_rest_counted(projects: Path) -> None:
     make_project(projects, "gollum", sources=1)
     for _ in range(23):
         Story(projects / "gollum", started_s=time.time() - 9000)
-    overview = Surveyor().survey()
-    assert (len(overview.earlier), overview.num_older) == (20, 3)
-    assert rows_of(overview, 70)[-1].text == "  and 3 older ones: hypernet runs --all"
+    found = Surveyor().survey()
+    assert (len(found.earlier), found.num_older) == (20, 3)
+    assert rows_of(found, 70)[-1].text == "  and 3 older ones: hypernet runs --all"
     assert rows_of(Overview(projects), 70) == []

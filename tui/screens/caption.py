@@ -334,7 +334,7 @@ class CaptionScreen(BulkActions):
             return "Captions are being written; t stops it."
         if action in (*_CHANGING, "report", "filter") and not self._captions:
             return "There are no training pictures yet." if self._is_read else "The captions are still being read."
-        if action in _BULK and not self._texts:
+        if action in _BULK and not any(stored.is_there for stored in self._captions.values()):
             return "There is no caption yet; w writes them."
         if action == "undo" and not self._last_change:
             return "No change of captions is on record."
