@@ -24,7 +24,7 @@ from trainer.run.state import replay
 from trainer.run.status import Status, read_status
 
 TAGS = (("general", 9), ("long_hair", 0), ("outdoors", 0), ("hatsune_miku", 4))
-LIMIT_S = 90.0
+LIMIT_S = 180.0
 
 
 @pytest.fixture(scope="module")

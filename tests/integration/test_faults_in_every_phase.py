@@ -1,23 +1,20 @@
 """Real runs on the demo model in which memory runs out, or the card fails, once in every phase: the end is the same."""
 
 import json
-import os
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from PIL import Image
 
-from tests.support.projects import events, losses, make_run, photo_project, run_to_end, worker
+from tests.support.projects import events, losses, make_run, photo_project, run_to_end
 from trainer.hypernetwork import load
 from trainer.project import Project
 from trainer.recovery.changes import effective_config, read_changes
 from trainer.run.folder import RunFolder
 from trainer.run.status import Status, glance
 
-SUPPORT = Path(__file__).resolve().parents[1] / "support"
 STEPS, BATCH = 6, 4
 PINNED = {"memory": {"rung": "pinned"}}
 """No setting changes when memory runs out: the run ends, and is resumed."""
@@ -60,17 +57,6 @@ def injure(folder: RunFolder, *injuries: list[list[Any]]) -> None:
     (folder.path / "injuries.json").write_text(json.dumps(injuries))
 
 
-def sit(folder: RunFolder) -> int:
-    """Have a supervisor carry out the run with workers that are hurt; return its exit code."""
-    environment = {**os.environ, "PYTHONPATH": str(SUPPORT)}
-    process = worker(folder, "fake_supervisor", ["injured_worker"], env=environment)
-    try:
-        return process.wait(400)
-    finally:
-        process.kill()
-        process.wait()
-
-
 def final_weights(folder: RunFolder) -> bytes:
     return (folder.hypernetworks / f"photos-{STEPS}.pt").read_bytes()
 
@@ -89,7 +75,7 @@ def test_memory_that_runs_out_in_every_phase_changes_no_step_and_no_bit(
         [[PREVIEW, "memory", 1], [CLIPPING, "ram", 2]],
         [[STATE, "ram", 1]],
     )
-    while sit(hurt) == 1:
+    while run_to_end(hurt, "injured_worker") == 1:
         assert glance(hurt).status is Status.OUT_OF_MEMORY, hurt.worker_log.read_text()
     told = [event["message"] for event in events(hurt, "failed")]
     assert all("The rung is pinned" in message for message in told)
@@ -117,7 +103,7 @@ def test_down_the_ladder_the_effective_batch_and_within_rounding_the_end_stay_th
 ) -> None:
     folder = make_run(project, SHORT)
     injure(folder, [[LOADING, "memory", 1]], [[PREVIEW, "memory", 1], [UPDATE, "memory", 5]], [[CLIPPING, "text", 1]])
-    assert sit(folder) == 0, folder.worker_log.read_text()
+    assert run_to_end(folder, "injured_worker") == 0, folder.worker_log.read_text()
     told = events(folder, "recovering")
     assert [(event["why"], event["step"]) for event in told] == [("memory", 0), ("memory", 4), ("memory", 4)]
     assert all(event["changes"] for event in told)
@@ -139,8 +125,8 @@ def test_down_the_ladder_the_effective_batch_and_within_rounding_the_end_stay_th
 def test_a_card_that_fails_in_a_step_and_in_saving_changes_no_step_and_no_bit(
     undisturbed: RunFolder, hurt: RunFolder
 ) -> None:
-    injure(hurt, [[CLIPPING, "cuda", 3]], [[STATE, "cuda", 2]])
-    assert sit(hurt) == 0, hurt.worker_log.read_text()
+    injure(hurt, [[CLIPPING, "cuda", 3]], [[STATE, "cuda", 1]])
+    assert run_to_end(hurt, "injured_worker") == 0, hurt.worker_log.read_text()
     assert [event["why"] for event in events(hurt, "recovering")] == ["cuda"] * 2
     assert losses(hurt) == losses(undisturbed)
     assert final_weights(hurt) == final_weights(undisturbed)

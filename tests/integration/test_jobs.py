@@ -23,7 +23,7 @@ from trainer.run.lock import owner
 from trainer.run.state import RunState, replay
 from trainer.run.status import Status, read_status
 
-LIMIT_S = 60.0
+LIMIT_S = 180.0
 
 
 @pytest.fixture

@@ -75,7 +75,7 @@ def test_sigterm_saves_and_ends_and_the_rest_is_the_same(undisturbed: RunFolder,
     process = worker(folder)
     wait_for_step(folder, 3)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(60) == 0
+    assert process.wait(240) == 0
     stopped = events(folder, "stopped")[-1]["step"]
     assert (folder.hypernetworks / f"photos-{stopped}.pt").is_file()
     assert run_to_end(folder) == 0

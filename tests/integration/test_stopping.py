@@ -1,19 +1,16 @@
 """A stop is told at once and obeyed within whatever goes on; what it left off is done when the run goes on."""
 
 import json
-import os
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.projects import events, losses, make_run, photo_project, run_to_end, worker
+from tests.support.projects import events, losses, make_run, photo_project, run_to_end
 from trainer.project import Project
 from trainer.run.events import read_events
 from trainer.run.folder import RunFolder
 from trainer.run.status import Status, glance
 
-SUPPORT = Path(__file__).resolve().parents[1] / "support"
 STEPS = 6
 SHORT: dict[str, Any] = {
     "training": {"steps": STEPS},
@@ -50,12 +47,7 @@ def sit(folder: RunFolder, *stops: list[Any]) -> list[tuple[str, int]]:
     """Have a worker carry on until it ends; return what it told of, each with its step."""
     (folder.path / "injuries.json").write_text(json.dumps([stops]))
     before = len(read_events(folder.events_file))
-    process = worker(folder, "fake_supervisor", ["injured_worker"], env={**os.environ, "PYTHONPATH": str(SUPPORT)})
-    try:
-        assert process.wait(240) == 0, folder.worker_log.read_text()
-    finally:
-        process.kill()
-        process.wait()
+    assert run_to_end(folder, "injured_worker") == 0, folder.worker_log.read_text()
     told = read_events(folder.events_file)[before:]
     return [(event["kind"], event.get("step", -1)) for event in told if event["kind"] in _TOLD]
 

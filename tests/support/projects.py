@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.photos import copy_photographs
+from tests.support.warm import sit
 from trainer.captions.files import write_caption
 from trainer.config import config_toml
 from trainer.demo.assets import demo_model_dir
@@ -69,9 +70,9 @@ def worker(
         )
 
 
-def run_to_end(folder: RunFolder, timeout_s: float = 240) -> int:
-    """Run a worker until it ends, and return its exit code."""
-    return worker(folder).wait(timeout_s)
+def run_to_end(folder: RunFolder, module: str = "trainer.worker") -> int:
+    """Carry a run out until it ends, and return the exit code; see `warm` for how it is started."""
+    return sit(folder.path, folder.worker_log, module)
 
 
 def wait_for_event(

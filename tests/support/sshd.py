@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-PATIENCE_S = 20
+PATIENCE_S = 120
 _SBIN = "/usr/sbin:/usr/local/sbin:/sbin"
 _SEPARATION = Path("/run/sshd")
 

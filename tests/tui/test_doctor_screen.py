@@ -17,7 +17,7 @@ def torch_answer(monkeypatch: pytest.MonkeyPatch, projects: Path) -> threading.E
     answer = threading.Event()
 
     def look_at_torch() -> Finding:
-        answer.wait(30)
+        answer.wait(120)
         return Finding("torch", Standing.BAD, f"{HOSTILE[:9]} without CUDA", "Install a CUDA build.")
 
     monkeypatch.setattr(look, "look_at_torch", look_at_torch)
