@@ -112,6 +112,7 @@ def test_every_setting_has_a_help_text_and_every_preset_is_valid() -> None:
         ({"network": {"layer_norm": True, "dropout_structure": [0, 0.1, 0]}}, "diverge"),
         ({"network": {"activation": "gelu"}}, "ComfyUI"),
         ({"save": {"optimizer_state": False}}, "cold"),
+        ({"training": {"steps": 60}, "optimizer": {"warmup_steps": 100}}, "as long as the run"),
     ],
 )
 def test_known_bad_combinations_are_warned_of(settings: dict, word: str) -> None:  # type: ignore[type-arg]

@@ -16,6 +16,11 @@ def warnings_of(config: RunConfig) -> list[str]:
             f"optimizer.learning_rate {optimizer.learning_rate} ends at step {segments[-1].end}, and training with it, "
             f"although training.steps is {config.training.steps}."
         )
+    if optimizer.warmup_steps >= config.training.steps:
+        found.append(
+            f"optimizer.warmup_steps {optimizer.warmup_steps:,} lasts as long as the run, so the rate never gets as high "
+            f"as it says; a tenth of training.steps, {config.training.steps // 10:,}, is usual."
+        )
     if rate > 1e-4 and config.data.size > 64:
         found.append(
             f"optimizer.learning_rate {rate_text(rate)} usually ruins the picture within some hundred steps on a "
