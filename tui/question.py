@@ -36,7 +36,7 @@ MEANINGS = {
     "wait": "Nothing changes; the run goes on by itself when there is room.",
     "stop": "The run ends at its last state; r on its screen goes on later.",
 }
-"""What the choices mean, for the help."""
+"""What the choices mean."""
 
 
 @dataclass(frozen=True)
@@ -161,13 +161,15 @@ def clock_text(asked: Asked, now: float) -> str:
     return f"Goes on with {number} in {left} if nobody answers."
 
 
+def meaning(option: Option) -> str:
+    """Return a choice by its whole name, and what it means where that is known."""
+    return f"{option.title}: {MEANINGS[option.id]}" if option.id in MEANINGS else f"{option.title}."
+
+
 def meanings(asked: Asked) -> str:
     """Return what the choices mean, a paragraph each."""
-    return "\n".join(
-        f"{place + 1}  {option.title}: {MEANINGS[option.id]}"
-        for place, option in enumerate(asked.options)
-        if option.id in MEANINGS
-    )
+    told = [(place, option) for place, option in enumerate(asked.options, 1) if option.id in MEANINGS]
+    return "\n".join(f"{place}  {meaning(option)}" for place, option in told)
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

@@ -40,6 +40,7 @@ def test_a_question_opens_by_itself_and_enter_goes_on_with_the_best(story: Story
             "stop here; resume",
         ):
             assert text in frame
+        assert "checkpointing: What a step computes on its way is computed again" in frame
         best = next(row for row in frame.splitlines() if "▸" in row)
         assert best.split() == ROW.split()
         assert walker.rows()[-1] == "  Enter go on  l log  Esc back  F1 help  Ctrl+Q leave"
@@ -65,7 +66,9 @@ def test_it_opens_over_a_run_that_is_watched_and_a_digit_or_arrows_choose(story:
         story.ask(deadline_s=None)
         await walker.sees("▸ 1  checkpointing", "The run waits for your answer")
         await walker.press("4")
-        await walker.sees("▸ 4  wait until memory is free")
+        await walker.sees(
+            "▸ 4  wait until memory is free", "Nothing changes; the run goes on by itself when there is room."
+        )
         await walker.press("up", "k", "down")
         await walker.sees("▸ 3  256 px")
         await walker.press("9", "4", "enter")

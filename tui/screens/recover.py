@@ -4,9 +4,10 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from textual import events
+from textual import events, on
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
+from textual.widgets import OptionList
 from textual.worker import Worker, WorkerState
 
 from trainer.run.status import Status
@@ -14,7 +15,7 @@ from trainer.text import printable
 from tui.feed import RunFeed
 from tui.keys import bindings
 from tui.messages import LogWanted
-from tui.question import Asked, asked_of, clock_text, meanings, option_lines
+from tui.question import Asked, asked_of, clock_text, meaning, meanings, option_lines
 from tui.screens.base import WizardScreen
 from tui.widgets.keyline import KeyLine
 from tui.widgets.line import Line
@@ -61,6 +62,7 @@ class RecoverScreen(WizardScreen):
             yield Line(id="text")
             yield Line(id="details")
         yield RowList(id="choices")
+        yield Line(id="meaning", keeps_place=True)
         yield Line(id="clock")
         yield KeyLine(id="keys")
 
@@ -115,6 +117,13 @@ class RecoverScreen(WizardScreen):
             choices.highlighted, self._is_placed = asked.default_place, True
         self._say("clock", self._standing() or clock_text(asked, self._clock()))
         self.draw_keys()
+
+    @on(OptionList.OptionHighlighted)
+    def explain_choice(self) -> None:
+        """Say what the choice under the cursor means, by its whole name."""
+        place = self.query_one("#choices", RowList).highlighted
+        if self._asked is not None and place is not None and place < len(self._asked.options):
+            self._say("meaning", meaning(self._asked.options[place]))
 
     def _standing(self) -> str:
         if self._waits:
