@@ -66,9 +66,7 @@ def test_it_opens_over_a_run_that_is_watched_and_a_digit_or_arrows_choose(story:
         story.ask(deadline_s=None)
         await walker.sees("▸ 1  checkpointing", "The run waits for your answer")
         await walker.press("4")
-        await walker.sees(
-            "▸ 4  wait until memory is free", "Nothing changes; the run goes on by itself when there is room."
-        )
+        await walker.sees("▸ 4  wait until memory is free", "Nothing changes; the run goes on by itself")
         await walker.press("up", "k", "down")
         await walker.sees("▸ 3  256 px")
         await walker.press("9", "4", "enter")
