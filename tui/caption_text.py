@@ -44,6 +44,11 @@ def row_text(stored: "Stored", remark: str, width: int) -> tuple[str, str]:
     return f"{mark} {fit(printable(picture_name(stored.picture.stem), 120), room)} {printable(told, 200)}", tone
 
 
+def words_of(stored: "Stored", remark: str) -> str:
+    """Return what a filter looks at."""
+    return f"{picture_name(stored.picture.stem)} {remark} {stored.text}".casefold()
+
+
 def picture_name(stem: str) -> str:
     """Return how a training picture is called in a list: its source's name, and which of several it is."""
     name = source_stem(stem)

@@ -41,7 +41,7 @@ class Subject:
 SUBJECTS = {
     "startup": Subject("Start-up and attaching", "startup", "measure_startup"),
     "wizard": Subject("The wizard: painting, blocking, redrawing", "wizard", "measure_wizard"),
-    "wizard-cost": Subject("A training with the wizard attached and without", "wizard", "measure_cost"),
+    "wizard-cost": Subject("A training with the wizard attached and without", "wizard_cost", "measure_cost"),
     "cropping": Subject("Cropping 12-megapixel JPEGs", "pictures", "measure_pictures"),
     "step-demo": Subject("A training step of the demo model (4 pictures, 64 px)", "step", "measure_demo"),
     "memory-demo": Subject("Peak memory of that step", "memory", "measure_demo"),

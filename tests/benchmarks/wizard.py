@@ -1,36 +1,40 @@
-"""How soon the wizard paints, whether it ever blocks, how often it redraws, and what it costs the training it shows."""
+"""How soon the wizard paints, whether it ever blocks, and how often it redraws."""
 
 import asyncio
 import itertools
 import os
-import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
+from textual.message import Message
 
 from tests.benchmarks.figures import Figure, Took
 from tests.benchmarks.startup import write_long_run
 from tests.support.terminals import Terminal
-from trainer.run.events import EventWriter, read_events
+from trainer.errors import AppError
+from trainer.project import create_project, open_project
+from trainer.run.events import EventWriter
 from trainer.run.folder import RunFolder
-from trainer.run.lock import RunLock, process_identity
-from trainer.run.status import glance
+from trainer.run.lock import RunLock, kill_worker, process_identity
 
-PAINT_GOAL_S, LAG_GOAL_S, REDRAW_GOAL_S, COST_GOAL = 0.5, 0.1, 1.1, 0.01
-EVENTS = 100_000
+PAINT_GOAL_S, LAG_GOAL_S, REDRAW_GOAL_S = 0.5, 0.1, 1.1
+EVENTS, PICTURES = 100_000, 10_000
+SETTLE_S = 3.0
+"""On Home, before anything is opened: a person looks before they press a key."""
+STEPS = ("crop", "caption")
 TICK_S = 0.01
 STEPS_A_SECOND = 20
 
 
 def measure_wizard(quick: bool = False) -> list[Figure]:
     """Measure whole processes in a pseudo-terminal, and the event loop within this process."""
-    rounds, num_events, seconds = (1, 2_000, 3.0) if quick else (9, EVENTS, 12.0)
-    with tempfile.TemporaryDirectory() as name, _projects(Path(name) / "hypernetworks") as projects:
+    rounds, num_events, num_pictures, seconds = (1, 2_000, 100, 3.0) if quick else (9, EVENTS, PICTURES, 12.0)
+    with tempfile.TemporaryDirectory() as name, only_projects(Path(name) / "hypernetworks") as projects:
         _paint()
         paints = [_paint() for _ in range(rounds)]
         blocks: list[Took] = []
@@ -41,32 +45,23 @@ def measure_wizard(quick: bool = False) -> list[Figure]:
             blocks.append(block)
             intervals += gaps
             folder.lock_file.unlink()
+        root = _large_project(Path(name), projects, num_pictures)
+        opened = {step: [_open_step(root, step, seconds / 2) for _ in range(rounds // 2 + 1)] for step in STEPS}
     of = f"a live run of {num_events:,} events"
     return [
         Figure("hypernet: from the command to the first frame", "s", _walls(paints), PAINT_GOAL_S, "imports included"),
         Figure("its CPU time", "s", _cpus(paints), note="a check, on a busy machine"),
         Figure(f"longest block of the interface, {of}", "s", _walls(blocks), LAG_GOAL_S, "opening it, then following"),
         Figure("CPU time of the longest block", "s", _cpus(blocks), note="a check, on a busy machine"),
+        *(
+            Figure(f"longest block, opening {step} with {num_pictures:,} pictures", "s", _walls(blocks), LAG_GOAL_S)
+            for step, blocks in opened.items()
+        ),
+        *(
+            Figure(f"CPU time of the longest block, {step}", "s", _cpus(blocks), note="a check, on a busy machine")
+            for step, blocks in opened.items()
+        ),
         Figure(f"from one redraw to the next, {of}", "s", tuple(intervals), REDRAW_GOAL_S),
-    ]
-
-
-def measure_cost(quick: bool = False) -> list[Figure]:
-    """Measure the pace of one demo training while the wizard shows it and while nobody watches, by turns."""
-    turns, seconds = (1, 3.0) if quick else (7, 15.0)
-    shares, ratios = [], []
-    with tempfile.TemporaryDirectory() as name, _projects(Path(name) / "hypernetworks"), _training() as folder:
-        for _ in range(turns):
-            alone = _pace(folder, seconds)
-            with _watched() as viewer:
-                begun = viewer.cpu_times()
-                watched = _pace(folder, seconds)
-                ended = viewer.cpu_times()
-            shares.append((ended.user + ended.system - begun.user - begun.system) / seconds)
-            ratios.append(watched / alone - 1)
-    return [
-        Figure("demo training: what the attached wizard costs its speed", "share", tuple(ratios), COST_GOAL),
-        Figure("processor time of the wizard while it follows", "share", tuple(shares), note="of one core"),
     ]
 
 
@@ -79,7 +74,7 @@ def _cpus(samples: Sequence[Took]) -> tuple[float, ...]:
 
 
 @contextmanager
-def _projects(root: Path) -> Iterator[Path]:
+def only_projects(root: Path) -> Iterator[Path]:
     """Let the wizard see an empty folder of projects only."""
     root.mkdir()
     before = os.environ.get("HYPERNET_PROJECTS")
@@ -115,11 +110,10 @@ def _live_run(projects: Path, name: str, num_events: int) -> RunFolder:
 
 async def _follow(folder: RunFolder, seconds: float) -> tuple[Took, list[float]]:
     """Open a run in the wizard and follow it; return the longest block and the times between redraws."""
-    from tui.app import WizardApp
     from tui.messages import RunChosen
     from tui.widgets.line import Line
 
-    app, drawn, walls, cpus = WizardApp(), [], [0.0], [0.0]
+    drawn: list[float] = []
 
     def note(line: Line, text: str) -> None:
         if line.id == "head" and text != getattr(line, "_text", ""):
@@ -130,18 +124,58 @@ async def _follow(folder: RunFolder, seconds: float) -> tuple[Took, list[float]]
     Line.say = note  # type: ignore[method-assign]
     try:
         with RunLock(folder), EventWriter(folder.events_file) as events, _stepping(events):
-            async with app.run_test(size=(80, 24)):
-                app.post_message(RunChosen(folder))
-                end = time.perf_counter() + seconds
-                while (now := time.perf_counter()) < end:
-                    used = time.thread_time()
-                    await asyncio.sleep(TICK_S)
-                    walls.append(time.perf_counter() - now - TICK_S)
-                    cpus.append(time.thread_time() - used)
+            block = await _blocks(RunChosen(folder), seconds)
     finally:
         Line.say = say  # type: ignore[method-assign]
     steady = drawn[len(drawn) // 2 :]
-    return Took(max(walls), max(cpus)), [later - earlier for earlier, later in itertools.pairwise(steady)]
+    return block, [later - earlier for earlier, later in itertools.pairwise(steady)]
+
+
+async def _blocks(message: Message, seconds: float) -> Took:
+    """Open something in the wizard; return how long its interface was blocked at most."""
+    from tui.app import WizardApp
+
+    app, walls, cpus = WizardApp(), [0.0], [0.0]
+    async with app.run_test(size=(80, 24)):
+        await asyncio.sleep(SETTLE_S)
+        app.post_message(message)
+        end = time.perf_counter() + seconds
+        while (now := time.perf_counter()) < end:
+            used = time.thread_time()
+            await asyncio.sleep(TICK_S)
+            walls.append(time.perf_counter() - now - TICK_S)
+            cpus.append(time.thread_time() - used)
+    return Took(max(walls), max(cpus))
+
+
+def _large_project(folder: Path, projects: Path, num_pictures: int) -> Path:
+    """Make a project of many pictures, all of them the same small one, half of them with a caption."""
+    from PIL import Image
+
+    (folder / "pictures").mkdir()
+    project = create_project("large", folder / "pictures", "model.safetensors", root=projects)
+    for pictures in (project.pictures, project.processed):
+        pictures.mkdir(exist_ok=True)
+        first = pictures / "00000-0-a.png"
+        Image.linear_gradient("L").resize((64, 64)).convert("RGB").save(first)
+        for number in range(1, num_pictures):
+            os.link(first, pictures / f"{number:05}-0-a.png")
+    for number in range(num_pictures // 2):
+        (project.processed / f"{number:05}-0-a.txt").write_text("a portrait of an old man, in oil")
+    return project.root
+
+
+def _open_step(root: Path, step: str, seconds: float) -> Took:
+    """Open a step; where it begins to look at pictures, that goes on beside it and is ended afterwards."""
+    from trainer.run.jobs import live_job
+    from tui.messages import JourneyWanted
+
+    took = asyncio.run(_blocks(JourneyWanted(open_project(root), step), seconds))
+    job = live_job(root, "check")
+    if job is not None:
+        with suppress(AppError):  # it ended just now
+            kill_worker(job)
+    return took
 
 
 @contextmanager
@@ -163,65 +197,3 @@ def _stepping(events: EventWriter) -> Iterator[None]:
     finally:
         ended.set()
         thread.join()
-
-
-@contextmanager
-def _training() -> Iterator[RunFolder]:
-    """Train the demo, without an end to it and without previews, until told otherwise."""
-    from trainer.demo.job import prepare_demo
-    from trainer.run.control import send
-    from trainer.start import start_run
-
-    project = prepare_demo(lambda line: None)
-    seldom = {"every": 10**6}
-    config = project.settings(
-        {}, {"training": {"steps": 10**6}, "save": seldom, "preview": seldom, "validation": seldom}
-    )
-    folder = start_run(project, config)
-    try:
-        _until(lambda: glance(folder).state.step >= 20)
-        yield folder
-    finally:
-        send(folder, "stop")
-        with suppress(TimeoutError):
-            _until(lambda: not glance(folder).status.is_live)
-
-
-@contextmanager
-def _watched() -> Iterator[psutil.Process]:
-    """Open the wizard on the run and let it settle."""
-    terminal = Terminal()
-    terminal.sees("demo", "running")
-    terminal.press(b"\r")
-    terminal.sees("a step")
-    stop = threading.Event()
-    reader = threading.Thread(target=_drain, args=(terminal, stop))
-    reader.start()
-    time.sleep(2.0)
-    try:
-        yield psutil.Process(terminal.pid)
-    finally:
-        stop.set()
-        reader.join()
-        terminal.hang_up()
-
-
-def _drain(terminal: Terminal, stop: threading.Event) -> None:
-    while not stop.is_set():
-        terminal.read(0.2)
-
-
-def _pace(folder: RunFolder, seconds: float) -> float:
-    """Return the median seconds of the steps made from now on."""
-    begun = time.time()
-    time.sleep(seconds)
-    told = [e for e in read_events(folder.events_file) if e["kind"] == "step" and begun < e["t"] < begun + seconds]
-    return statistics.median(event["seconds"] for event in told)
-
-
-def _until(condition: Callable[[], bool], patience_s: float = 600.0) -> None:
-    end = time.monotonic() + patience_s
-    while not condition():
-        if time.monotonic() > end:
-            raise TimeoutError
-        time.sleep(0.2)

@@ -34,7 +34,7 @@ def test_quick_run_of_the_wizard_finds_a_frame_blocks_and_redraws(tmp_path: Path
     out = tmp_path / "wizard.json"
     assert main(["--quick", "--only", "wizard", "--out", str(out)]) == 0
     figures = json.loads(out.read_text())["subjects"]["wizard"]["figures"]
-    assert len(figures) == 5
+    assert len(figures) == 9
     assert all(figure["median"] > 0 for figure in figures.values())
     [redraw] = [figure for name, figure in figures.items() if name.startswith("from one redraw")]
     assert redraw["min"] > 0.2

@@ -13,7 +13,7 @@ from textual.widgets import Input, TextArea
 from trainer.captions.store import Stored, hash_of
 from trainer.errors import AppError
 from trainer.text import is_hidden, printable
-from tui.caption_text import remark_of, row_text, same_text, summary_text, tokens_text
+from tui.caption_text import remark_of, row_text, same_text, summary_text, tokens_text, words_of
 from tui.keys import bindings
 from tui.messages import Renewed
 from tui.screens.caption_bulk import BulkActions
@@ -100,7 +100,10 @@ class CaptionScreen(BulkActions):
         def draw(name: str, width: int) -> tuple[str, str]:
             return row_text(self._captions[name], remarks[name], width)
 
-        self._names = [name for name in self._captions if not wanted or wanted in draw(name, 400)[0].casefold()]
+        # Quick, as there may be thousands of pictures.
+        self._names = [
+            name for name, stored in self._captions.items() if not wanted or wanted in words_of(stored, remarks[name])
+        ]
         place = self._names.index(chosen.picture.name) if chosen and chosen.picture.name in self._names else 0
         self._list.show_lines(len(self._names), lambda n, width: draw(self._names[n], width), place)
         settings = self._project.config.caption
