@@ -1,13 +1,13 @@
 """A real run on the demo model that is answered, changed and resumed from the command line."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
 
 from tests.support.commands import hypernet
-from tests.support.projects import events, make_run, photo_project, wait_for_event, worker
+from tests.support.projects import events, make_run, photo_project, wait_for_event
+from tests.support.warm import start
 from trainer.recovery.changes import effective_config, read_changes
 from trainer.run.lock import is_held, kill_worker
 from trainer.run.status import glance
@@ -20,8 +20,7 @@ def test_the_command_line_answers_and_changes_a_run_that_is_computed(
     asking = {"recovery": {"on_oom": "ask", "answer_s": 600}}
     folder = make_run(photo_project(tmp_path, 4), {"training": {"steps": 5000, "batch_size": 4}}, bare, asking)
     (folder.path / "injuries.json").write_text(json.dumps([[["trainer.training:StepGuard.begin", "memory", 3]]]))
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1] / "support")}
-    process = worker(folder, "fake_supervisor", ["injured_worker"], env=environment)
+    process = start(folder.path, folder.worker_log, "injured_worker")
     request.addfinalizer(process.kill)
     run = str(folder.path)
     question = wait_for_event(folder, "question")
@@ -40,7 +39,8 @@ def test_the_command_line_answers_and_changes_a_run_that_is_computed(
     assert told["changes"] == {"memory.micro_batch": "2"}
     wait_for_event(folder, "step", lambda event: event["step"] > told["step"])
     assert hypernet(capfd, "stop", run).code == 0
-    assert process.wait(120) == 0
+    process.join(240)
+    assert process.exitcode == 0
 
     stopped = glance(folder).state.step
     changed = ["--set", "memory.gradient_checkpointing=false", "--set", "memory.micro_batch=0"]

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -54,19 +54,16 @@ def make_run(project: Project, *over: dict[str, Any]) -> RunFolder:
     return folder
 
 
-def worker(
-    folder: RunFolder, module: str = "trainer", arguments: Sequence[str] = (), **popen: Any
-) -> subprocess.Popen[bytes]:
-    """Start a real worker on a run."""
+def worker(folder: RunFolder) -> subprocess.Popen[bytes]:
+    """Start a real worker on a run, as a user's is started."""
     with open(folder.worker_log, "ab") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", module, str(folder.path), *arguments],
+            [sys.executable, "-m", "trainer", str(folder.path)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            env={**os.environ, "OMP_NUM_THREADS": "1", **popen.pop("env", {})},
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
             start_new_session=True,
-            **popen,
         )
 
 

@@ -40,14 +40,20 @@ def sit(folder: Path, log: Path, module: str, timeout_s: float = 400) -> int:
     Raises:
         TimeoutError: it was.
     """
-    process = _context.Process(target=_supervise, args=(folder, log, module, dict(os.environ)), daemon=True)
-    process.start()
+    process = start(folder, log, module)
     process.join(timeout_s)
     if process.exitcode is None:
         process.kill()
         process.join()
         raise TimeoutError(log.read_text())
     return process.exitcode
+
+
+def start(folder: Path, log: Path, module: str) -> multiprocessing.process.BaseProcess:
+    """Start what `sit` waits for."""
+    process = _context.Process(target=_supervise, args=(folder, log, module, dict(os.environ)), daemon=True)
+    process.start()
+    return process
 
 
 def _supervise(folder: Path, log: Path, module: str, environment: dict[str, str]) -> None:
