@@ -9,9 +9,11 @@ import multiprocessing
 import os
 import runpy
 import signal
+import subprocess
 import sys
 import traceback
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 SUPPORT = Path(__file__).resolve().parent
@@ -67,7 +69,8 @@ def _supervise(folder: Path, log: Path, module: str, environment: dict[str, str]
     from trainer.recovery import child
     from trainer.recovery.supervisor import supervise
 
-    child.subprocess.Popen = _Forked  # type: ignore[attr-defined]
+    # Only there: the worker may start other programs, such as nvidia-smi.
+    setattr(child, "subprocess", SimpleNamespace(Popen=_Forked, DEVNULL=subprocess.DEVNULL))  # noqa: B010
     sys.exit(supervise(folder, module))
 
 
