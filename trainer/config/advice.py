@@ -18,8 +18,8 @@ def warnings_of(config: RunConfig) -> list[str]:
         )
     if optimizer.warmup_steps >= config.training.steps:
         found.append(
-            f"optimizer.warmup_steps {optimizer.warmup_steps:,} lasts as long as the run, so the rate never gets as high "
-            f"as it says; a tenth of training.steps, {config.training.steps // 10:,}, is usual."
+            f"optimizer.warmup_steps {optimizer.warmup_steps:,} lasts as long as the run, so the rate never gets as "
+            f"high as it says; a tenth of training.steps, {config.training.steps // 10:,}, is usual."
         )
     if rate > 1e-4 and config.data.size > 64:
         found.append(
