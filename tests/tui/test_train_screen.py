@@ -163,7 +163,7 @@ def test_the_learning_rate_is_checked_where_it_is_typed_and_only_changes_are_sen
         await walker.press("backspace", "6")
         await walker.misses("Type a number such as 1e-5")
         await walker.press("tab")
-        await walker.press("enter")
+        await walker.press("ctrl+n")
         await walker.until(lambda: commands(live) == [{"command": "set_learning_rate", "value": "1e-6"}])
 
     walk(body)

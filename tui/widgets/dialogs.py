@@ -130,7 +130,7 @@ class Edit(ModalScreen[dict[str, str]]):
         keeps_all: Close with all fields when accepted, and with None when cancelled.
     """
 
-    BINDINGS = bindings("dialog.cancel")
+    BINDINGS = bindings("dialog.accept", "dialog.cancel")
 
     def __init__(self, title: str, fields: Sequence[Field], *, keeps_all: bool = False) -> None:
         super().__init__()
@@ -160,7 +160,7 @@ class Edit(ModalScreen[dict[str, str]]):
             self._check(event.input)
 
     @on(Input.Submitted)
-    def accept(self) -> None:
+    def action_accept(self) -> None:
         """Close with what was changed, when nothing is wrong."""
         inputs = list(self.query(Input))
         wrong = [input_ for input_ in inputs if not self._check(input_)]
