@@ -88,6 +88,13 @@ async def around(album: Album) -> None:
     await album.sees("demo  finished", "u results")
     await album.press("u")
     await album.keep("results", "finished: ", "★", "▀")
+    await album.press("g")
+    await album.sees("Strengths")
+    await album.press("ctrl+n")
+    await album.sees("grid of")
+    await album.walker.misses(" drawn")
+    await album.walker.misses("drawing")
+    await album.keep("grid", "▀", "▸")
 
 
 async def recovery(album: Album) -> None:

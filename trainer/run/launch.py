@@ -23,6 +23,9 @@ START_S = 120.0
 """How long a worker may take until its first event; it comes before the heavy imports."""
 
 _POLL_S = 0.05
+_CALM = {"OMP_WAIT_POLICY": "PASSIVE"}
+"""Lets torch's threads on the processor sleep while they wait for each other. By default they spin, and where anything
+else uses the machine, a step takes ten times as long."""
 _LOG_LINES = 12
 _LOG_BYTES = 1 << 15
 
@@ -95,7 +98,7 @@ def _start(folder: RunFolder, command: Sequence[str], environment: Mapping[str, 
             stdout=handle,
             stderr=handle,
             cwd=folder.project_root,
-            env={**os.environ, **same_package(), "PYTHONUNBUFFERED": "1", **environment},
+            env={**_CALM, **os.environ, **same_package(), "PYTHONUNBUFFERED": "1", **environment},
             start_new_session=True,
         )
     finally:
