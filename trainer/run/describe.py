@@ -56,7 +56,9 @@ def _started(event: Event) -> str:
 def _phase(event: Event) -> str:
     done, total = event.get("done"), event.get("total")
     where = f" on {event['device']}" if event.get("device") else ""
-    return f"{event['name']}{where}{f' {done or 0}/{total}' if total and total > 1 else ''}"
+    # A log keeps only how a phase began, where a count would read as if it had got stuck there.
+    count = f" {done}/{total}" if done and done > 1 else f", {total} of them"
+    return f"{event['name']}{where}{count if total and total > 1 else ''}"
 
 
 def _step(event: Event) -> str:
