@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from trainer.errors import AppError
 from trainer.pictures import formats
 from trainer.pictures.geometry import aspect_size, center_frame, enlargement, kept_share
+from trainer.run.events import collector_off
 from trainer.text import printable
 
 if TYPE_CHECKING:
@@ -73,7 +74,9 @@ def picture_files(folder: Path) -> list[Path]:
             f"{printable(folder)}: {(error.strerror or str(error)).lower()}.",
             "Give a folder that exists and that you may read.",
         ) from None
-    return sorted(filter(_is_candidate, paths), key=natural_key)
+    # The many small keys would set off a search for garbage, which holds all threads, the interface's too.
+    with collector_off():
+        return sorted(filter(_is_candidate, paths), key=natural_key)
 
 
 def passed_over(folder: Path) -> tuple[str, ...]:
