@@ -71,6 +71,20 @@ def test_a_run_whose_only_validation_is_that_before_the_first_step_is_drawn(root
     walk(body)
 
 
+def test_before_the_first_step_the_plot_says_what_the_run_does_until_then(root: Path) -> None:
+    story = Story(root, 40).until_now()
+
+    async def body(walker: Walker) -> None:
+        with RunLock(story.folder):
+            await walker.sees("▸ gollum")
+            await walker.press("enter")
+            await walker.sees("The loss is drawn here from the first step on.")
+            story.train(2).until_now()
+            await walker.misses("The loss is drawn here")
+
+    walk(body)
+
+
 def test_new_events_appear_and_space_freezes_the_display_only(live: Story) -> None:
     async def body(walker: Walker) -> None:
         await open_run(walker)

@@ -15,11 +15,15 @@ from textual.widget import Widget
 from trainer.run.facts import StepPoint, Validation
 from trainer.run.state import RunState
 from tui.plot import Axis, Layer, Row, draw_plot
-from tui.words import loss_text
+from tui.words import loss_text, wrapped
 
 RAW, HELD_OUT, BEST = "·", "x", "B"
 RAW_COLOUR, SMOOTHED_COLOUR, HELD_OUT_COLOUR = 240, 110, 179
 """Numbers of the 256-colour palette."""
+BEFORE = (
+    "The loss is drawn here from the first step on. Before that the run loads the base model, turns pictures and "
+    "captions into what it trains on, and looks at what the model draws without the network."
+)
 _RANGE_SHARE = 0.9
 """The share of raw losses that sets the height; single far ones would flatten the rest."""
 
@@ -132,11 +136,14 @@ class LossCurve(Widget):
 
 
 def plot_of(state: RunState, width: int, height: int) -> list[Row]:
-    """Return the plot of a run; no rows where there is nothing to show or no room for it."""
+    """Return the plot of a run; what comes before it while there is nothing to show, no rows without room for it."""
     curves = curves_of(state, width)
     heights = curves.heights
-    if heights is None or width < 20 or height < 5:
+    if width < 20 or height < 5:
         return []
+    if heights is None:
+        lines = [] if state.ended else wrapped(BEFORE, width, 0)
+        return [(line.ljust(width), bytes([RAW_COLOUR]) * width) for line in lines]
 
     def shown(pairs: tuple[tuple[int, float], ...]) -> list[tuple[int, float]]:
         return [(x, y) for x, y in pairs if heights[0] <= y <= heights[1]]
