@@ -85,6 +85,11 @@ def test_the_tutorial_preset_has_the_tutorials_values_and_warns_of_its_rate() ->
     assert any("0.0005" in warning for warning in config.warnings())
 
 
+def test_a_rate_that_no_network_survives_is_warned_of_at_any_size() -> None:
+    config = build_config({"optimizer": {"learning_rate": "400"}, "data": {"size": 64}})
+    assert any("400 ruins any network" in warning for warning in config.warnings())
+
+
 def test_the_a1111_preset_has_a1111s_values() -> None:
     config = build_config(load_preset("a1111").settings)
     assert float(config.optimizer.learning_rate) == 0.00001

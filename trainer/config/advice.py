@@ -4,6 +4,9 @@ from trainer.config.model import PORTABLE_ACTIVATIONS, RunConfig
 from trainer.schedule import parse_rate_text
 from trainer.text import rate_text
 
+HIGHEST_RATE = 0.1
+"""Above it even the smallest model's network is lost within a step or two."""
+
 
 def warnings_of(config: RunConfig) -> list[str]:
     """Return one sentence for each doubtful combination in `config`."""
@@ -21,7 +24,9 @@ def warnings_of(config: RunConfig) -> list[str]:
             f"optimizer.warmup_steps {optimizer.warmup_steps:,} lasts as long as the run, so the rate never gets as "
             f"high as it says; a tenth of training.steps, {config.training.steps // 10:,}, is usual."
         )
-    if rate > 1e-4 and config.data.size > 64:
+    if rate > HIGHEST_RATE:
+        found.append(f"optimizer.learning_rate {rate_text(rate)} ruins any network at once; 1e-5 is usual.")
+    elif rate > 1e-4 and config.data.size > 64:
         found.append(
             f"optimizer.learning_rate {rate_text(rate)} usually ruins the picture within some hundred steps on a "
             "full-size model; 1e-5 is slower and safe."
