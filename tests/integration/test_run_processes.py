@@ -288,7 +288,11 @@ def test_attach_ends_with_the_run_and_says_that_it_failed(run: RunFolder) -> Non
     launch(run)
     wait_for_start(run)
     environment = {**os.environ, "HYPERNET_PROJECTS": str(run.project_root.parent), "PYTHONUNBUFFERED": "1"}
-    program = "import typer; from trainer.cli import runs; typer.run(runs.attach)"
+    # Tests that a shell runs in the background inherit from it that Ctrl-C is ignored.
+    program = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "import typer; from trainer.cli import runs; typer.run(runs.attach)"
+    )
     viewers = [
         subprocess.Popen([sys.executable, "-c", program, "p"], env=environment, stdout=subprocess.PIPE, text=True)
         for _ in range(2)
