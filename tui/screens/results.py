@@ -160,7 +160,7 @@ class ResultsScreen(ResultUses):
             return
         view, width = self._view, max(20, self.size.width - 4)
         self.query_one("#head", Line).say(head_text(self.feed.folder, view.state, view.status, width))
-        self.query_one("#verdict", Line).say(verdict_text(self._verdict, 6 if self.size.height >= 30 else 3))
+        self.query_one("#verdict", Line).say(verdict_text(self._verdict, 6 if self.size.height >= 30 else 2))
         self.query_one("#strip", Filmstrip).show(self._stages, self._place)
         self.query_one("#curve", LossCurve).show(view.state)
         self._draw_left()
