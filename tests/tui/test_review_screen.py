@@ -77,7 +77,9 @@ def test_from_start_to_a_running_training_on_defaults_takes_a_dozen_keys(
 def test_it_says_what_will_be_done_and_the_command_that_does_it(
     demo: Project, started: list[Path], monkeypatch: pytest.MonkeyPatch, colour: bool
 ) -> None:
-    demo.update(step="review", settings={"training": {"steps": 9}, "preview": {"prompt": "[b]a \u001b red thing"}})
+    # A warm-up that fits: what is said of one that doesn't would push the last lines off the screen.
+    short = {"training": {"steps": 9}, "optimizer": {"warmup_steps": 2}}
+    demo.update(step="review", settings={**short, "preview": {"prompt": "[b]a \u001b red thing"}})
     if not colour:
         monkeypatch.setenv("NO_COLOR", "1")
 

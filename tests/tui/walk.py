@@ -13,7 +13,7 @@ from textual.pilot import Pilot
 from tui.app import WizardApp
 
 SMALL, LARGE = (80, 24), (120, 40)
-PATIENCE_S = 120
+PATIENCE_S = 60
 """Longer than anything takes on a machine that is busy with something else."""
 
 Body = Callable[["Walker"], Awaitable[None]]
