@@ -81,8 +81,7 @@ class Devices:
         own_cgroup: Path = Path("/proc/self/cgroup"),
     ) -> None:
         self._nvml = _ready(nvml)
-        self._cgroups = cgroups
-        self._own_cgroup = own_cgroup
+        self._limits = _memory_limits(cgroups, own_cgroup)
         self._cpu: _CpuTimes | None = None
         self._swap: tuple[float, float] | None = None
 
@@ -197,7 +196,7 @@ class Devices:
         import psutil
 
         memory = psutil.virtual_memory()
-        group = _cgroup_memory(self._cgroups, self._own_cgroup)
+        group = min(filter(None, map(_GroupMemory.read, self._limits)), key=lambda pair: pair[1], default=None)
         if group is not None and group[1] < memory.total:
             return group
         return memory.total - memory.available, memory.total
@@ -269,21 +268,33 @@ def _disk(path: Path | None) -> tuple[int | None, int | None]:
     return figures.f_bavail * figures.f_frsize, figures.f_blocks * figures.f_frsize
 
 
-def _cgroup_memory(mounted: Path, own: Path) -> tuple[int, int] | None:
-    """Return bytes used and allowed in the tightest control group around this process, or None without a limit.
+@dataclass(frozen=True)
+class _GroupMemory:
+    """Files of a control group that has a limit (the kernel's Documentation/admin-guide/cgroup-v2.rst and v1)."""
 
-    Files as in the kernel's Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/memory.rst; what the page
-    cache could give back (`inactive_file`) is not counted as used.
-    """
-    found: list[tuple[int, int]] = []
-    for root, group, used_file, limit_file in _groups(mounted, own):
+    used: Path
+    limit: Path
+    statistics: Path
+
+    def read(self) -> tuple[int, int] | None:
+        """Return bytes used and allowed; what the page cache could give back isn't counted as used."""
+        limit, used = _number_in(self.limit), _number_in(self.used)
+        return None if limit is None or used is None else (max(0, used - _inactive(self.statistics)), limit)
+
+
+def _memory_limits(mounted: Path, own: Path) -> tuple[_GroupMemory, ...]:
+    """Return the groups around this process that limit its memory; few do, and the others need not be read again."""
+    import psutil
+
+    found, installed = [], psutil.virtual_memory().total
+    for root, group, used, limit in _groups(mounted, own):
         for folder in (group, *group.parents):
-            limit, used = _number_in(folder / limit_file), _number_in(folder / used_file)
-            if limit is not None and used is not None:
-                found.append((max(0, used - _inactive(folder)), limit))
+            # In the first version a group without a limit has one of 2^63 bytes.
+            if (_number_in(folder / limit) or installed) < installed:
+                found.append(_GroupMemory(folder / used, folder / limit, folder / "memory.stat"))
             if folder == root:
                 break
-    return min(found, key=lambda pair: pair[1], default=None)
+    return tuple(found)
 
 
 def _groups(mounted: Path, own: Path) -> list[tuple[Path, Path, str, str]]:
@@ -309,9 +320,9 @@ def _number_in(path: Path) -> int | None:
         return None
 
 
-def _inactive(folder: Path) -> int:
+def _inactive(statistics: Path) -> int:
     try:
-        lines = (folder / "memory.stat").read_text(encoding="ascii").splitlines()
+        lines = statistics.read_text(encoding="ascii").splitlines()
     except (OSError, ValueError):
         return 0
     figures = dict(line.split(" ", 1) for line in lines if " " in line)

@@ -20,7 +20,7 @@ from tui.slowdown import RECENT_STEPS, slowdown
 SLICE_BYTES = 1 << 18
 """About two thousand events: read and replayed in some hundredths of a second."""
 
-CHILDREN_S = 10.0
+PROCESSES_S = 10.0
 """To find a worker's children takes a look at every process of the machine, so it is done this seldom."""
 
 Read = Callable[..., Gauges]
@@ -38,6 +38,8 @@ class RunView:
     """How the training stands by its validations; None before the first one."""
     usual: Gauges | None = None
     """The last readings while the run kept its pace; None before that."""
+    slower: float | None = None
+    """How many times slower the last steps are than the run's median; None while it keeps its pace."""
     read_share: float = 0.0
     """How much of the log was read, 0 to 1."""
     learning_rate: str = ""
@@ -67,7 +69,7 @@ class RunFeed:
         self._paced: deque[tuple[int, Gauges]] = deque(maxlen=4 * RECENT_STEPS)
         self._settings: dict[str, Any] | None = None
         self._measured: tuple[object, object, object] | None = None
-        self._processes: tuple[float, Identity, tuple[int, ...]] | None = None
+        self._processes: tuple[float, object, tuple[int, ...] | None] | None = None
         self._current: tuple[object, dict[str, str]] | None = None
 
     def advance(self, cancelled: Callable[[], bool] = lambda: False) -> None:
@@ -87,13 +89,15 @@ class RunFeed:
             return
         status = judge(self.folder, state, held)
         current: dict[str, Any] = {**self._current_settings(state)}
-        gauges = self._gauges() if status.is_live else None
+        gauges = self._gauges(state) if status.is_live else None
+        slower = slowdown(state.points) if status is Status.RUNNING else None
         self.view = replace(
             self.view,
             status=status,
             verdict=self._judged(state),
             gauges=gauges,
-            usual=self._usual(state, gauges if status is Status.RUNNING else None),
+            slower=slower,
+            usual=self._usual(state, gauges if status is Status.RUNNING and slower is None else None),
             read_share=1.0,
             **current,
         )
@@ -110,7 +114,7 @@ class RunFeed:
 
     def _usual(self, state: RunState, gauges: Gauges | None) -> Gauges | None:
         """Return the last readings of when the run surely kept its pace."""
-        if gauges is None or slowdown(state.points) is not None:
+        if gauges is None:
             return self.view.usual
         if not self._paced or self._paced[-1][0] != state.step:
             self._paced.append((state.step, gauges))
@@ -134,24 +138,23 @@ class RunFeed:
         self.view = replace(self.view, state=state, read_share=share)
         return self._reader.offset < size
 
-    def _gauges(self) -> Gauges | None:
-        holder = owner(self.folder)
-        if holder is not None and not holder.is_here:
+    def _gauges(self, state: RunState) -> Gauges | None:
+        processes = self._known_processes(state)
+        if processes is None:
             return None
         if self._read_gauges is None:
             from trainer.devices import read_gauges
 
             self._read_gauges = read_gauges
-        return self._read_gauges(self._processes_of(holder), self.folder.path)
+        return self._read_gauges(processes, self.folder.path)
 
-    def _processes_of(self, holder: Identity | None) -> tuple[int, ...]:
-        """Return the worker's pid and its children's, as they were some seconds ago at most."""
-        if holder is None or not holder.is_alive:
-            return ()
+    def _known_processes(self, state: RunState) -> tuple[int, ...] | None:
+        """Return the run's processes as they were some seconds ago at most; None where they are on another machine."""
         now = time.monotonic()
-        if self._processes is None or self._processes[1] != holder or now >= self._processes[0] + CHILDREN_S:
-            self._processes = now, holder, _with_children(holder)
-        return self._processes[2]
+        known = self._processes
+        if known is None or known[1] is not state.worker or now >= known[0] + PROCESSES_S:
+            known = self._processes = now, state.worker, _processes_of(owner(self.folder))
+        return known[2]
 
     def _current_settings(self, state: RunState) -> dict[str, str]:
         """Return what can be edited as it stands: the last change of each, else what run.toml says."""
@@ -187,10 +190,14 @@ class RunFeed:
             return {}
 
 
-def _with_children(holder: Identity) -> tuple[int, ...]:
-    """Return the worker's pid and its children's, which may hold VRAM too."""
+def _processes_of(holder: Identity | None) -> tuple[int, ...] | None:
+    """Return a worker's pid and its children's, which may hold VRAM too; None for one on another machine."""
     import psutil  # type: ignore[import-untyped]
 
+    if holder is not None and not holder.is_here:
+        return None
+    if holder is None or not holder.is_alive:
+        return ()
     try:
         return holder.pid, *(child.pid for child in psutil.Process(holder.pid).children(recursive=True))
     except psutil.Error:  # it ended just now

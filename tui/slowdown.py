@@ -18,20 +18,28 @@ OTHERS_BYTES = 1 << 29
 OTHERS_CPU_PERCENT = 25.0
 WAIT_PERCENT = 20.0
 SWAP_BYTES_S = 1 << 20
-_COMPARED_STEPS = 2000
+_COMPARED_STEPS, _SAMPLE = 2000, 200
+"""The run's median is that of so many of its last steps, of which so many are looked at."""
 
 
 def slowdown(points: Sequence[StepPoint]) -> float | None:
     """Return how many times slower the last steps are than the run's median; None where there's nothing to say."""
-    seconds = [point.seconds for point in points[-_COMPARED_STEPS:] if point.seconds]
-    if len(seconds) < FEWEST_STEPS:
+    count = min(len(points), _COMPARED_STEPS)
+    # An odd stride, as what slows every tenth step shall not be all that is looked at.
+    seconds = _seconds(points[-count :: count // _SAMPLE | 1])
+    recent = _seconds(points[-RECENT_STEPS:])
+    if len(seconds) < FEWEST_STEPS or not recent:
         return None
-    usual, now = statistics.median(seconds), statistics.median(seconds[-RECENT_STEPS:])
+    usual, now = statistics.median(seconds), statistics.median(recent)
     return now / usual if now >= SLOW_FACTOR * usual else None
 
 
+def _seconds(points: Sequence[StepPoint]) -> list[float]:
+    return [point.seconds for point in points if point.seconds]
+
+
 def slowdown_text(
-    points: Sequence[StepPoint],
+    factor: float | None,
     gauges: Gauges | None,
     gpu: Gpu | None,
     usual: Gauges | None = None,
@@ -40,13 +48,12 @@ def slowdown_text(
     """Return a sentence about a run that is slower than usual; empty for one that isn't.
 
     Args:
-        points: The run's steps.
+        factor: How many times slower it is; None for one that isn't.
         gauges: Readings of now.
         gpu: The run's card now.
         usual: Readings of when the run kept its pace: what was so then is no cause.
         usual_gpu: Its card then.
     """
-    factor = slowdown(points)
     if factor is None:
         return ""
     cause = cause_of(gauges, gpu, usual, usual_gpu)

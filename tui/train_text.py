@@ -53,7 +53,7 @@ def notice_text(folder: RunFolder, view: RunView, waiting: Mapping[str, str]) ->
     if view.status is Status.RUNNING:
         device = view.state.worker.device if view.state.worker else ""
         gpus = [gpu_of(gauges, device) if gauges else None for gauges in (view.gauges, view.usual)]
-        lines.append(slowdown_text(view.state.points, view.gauges, gpus[0], view.usual, gpus[1]))
+        lines.append(slowdown_text(view.slower, view.gauges, gpus[0], view.usual, gpus[1]))
     if view.status.is_live and waiting:
         names = ", ".join(name.replace("_", " ") for name in waiting.values())
         lines.append(f"Sent to the worker: {names}. It obeys between steps.")

@@ -1,6 +1,8 @@
 """Train: a run, live or past, as it is told by its events."""
 
-from textual import on
+import asyncio
+
+from textual import on, work
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.worker import get_current_worker
@@ -12,7 +14,7 @@ from tui import jobs
 from tui.feed import Read, RunFeed, RunView
 from tui.gauges import gauge_lines, gpu_of
 from tui.keys import bindings
-from tui.messages import CommandSent, LogWanted, QuestionOpen, Renewed, ResultsWanted
+from tui.messages import CommandSent, LogWanted, QuestionOpen, ResultsWanted
 from tui.screens.base import WizardScreen
 from tui.screens.train_edit import edit_fields
 from tui.train_text import figures_text, head_text, notice_text, tail_lines
@@ -77,12 +79,13 @@ class TrainScreen(WizardScreen):
 
     def on_mount(self) -> None:
         """Begin to follow."""
-        self.set_interval(REDRAW_S, self._tick)
-        self._tick()
+        self._follow()
         self._draw()
 
     def on_screen_resume(self) -> None:
-        """Catch up after a dialog or the log."""
+        """Catch up after a dialog or the log; after a dialog that says why the log can't be read, try again."""
+        if not self.is_busy("follow"):
+            self._follow()
         self._draw()
 
     def on_resize(self) -> None:
@@ -93,18 +96,18 @@ class TrainScreen(WizardScreen):
     def _pane(self) -> PreviewPane:
         return self.query_one("#preview", PreviewPane)
 
-    def _tick(self) -> None:
-        if not self.is_busy("follow"):
-            self.in_background(self._advance, "reading the run's log", "follow")
-        if not self._view.is_whole:
+    @work(name="follow", group="follow", description="reading the run's log", exit_on_error=False)
+    async def _follow(self) -> None:
+        """Read and draw once a second: one worker for all of it, as a new one a second would cost as much again."""
+        following = get_current_worker()
+        while True:
+            reading = asyncio.create_task(asyncio.to_thread(self.feed.advance, lambda: following.is_cancelled))
+            while not (await asyncio.wait({reading}, timeout=REDRAW_S))[0]:
+                self._draw()
+            reading.result()
             self._draw()
+            await asyncio.sleep(REDRAW_S)
 
-    def _advance(self) -> None:
-        worker = get_current_worker()
-        self.feed.advance(lambda: worker.is_cancelled)
-        self.post_message(Renewed())
-
-    @on(Renewed)
     def _draw(self) -> None:
         if not self._frozen:
             self._view = self.feed.view
