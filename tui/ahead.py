@@ -13,6 +13,8 @@ from textual.css.stylesheet import Stylesheet
 
 PAUSE_S = 0.02
 """Between two pieces, for the interface to draw and to take keys."""
+COLLECTOR_THRESHOLDS = 10_000, 20, 10
+"""To read ten thousand captions makes some hundred thousand objects, of which none is garbage."""
 FIRST = ("train", "results", "folders")
 """Screens that most people open first."""
 
@@ -34,8 +36,12 @@ def load_modules(cancelled: Callable[[], bool]) -> None:
 
 @cache
 def spare_collector() -> None:
-    """Keep what was imported from ever being searched for garbage: each search would block the interface for 0.2 s."""
+    """Keep what was imported from ever being searched for garbage, and the rest from being searched whole often.
+
+    A search holds up the interface, in whatever thread it is made: for 0.2 s without this.
+    """
     gc.freeze()
+    gc.set_threshold(*COLLECTOR_THRESHOLDS)
     # `hypernet` turns it off before it imports anything, as such searches delay the first frame too.
     gc.enable()
 

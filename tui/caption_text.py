@@ -64,14 +64,11 @@ def same_text(captions: Mapping[str, "Stored"]) -> str:
 
 def summary_text(captions: Mapping[str, "Stored"], source: str, existing: str) -> str:
     """Return the counts of a folder's captions, and where missing ones will come from."""
-    all_ = captions.values()
-    counts = (
-        (sum(bool(each.text) for each in all_), "captioned"),
-        (sum(each.is_there and not each.text for each in all_), "empty"),
-        (sum(not each.is_there for each in all_), "without"),
-        (sum(each.is_long for each in all_), "too long"),
-    )
-    told = ", ".join(f"{count:,} {word}" for count, word in counts if count)
+    counts = dict.fromkeys(("captioned", "empty", "without", "too long"), 0)
+    for each in captions.values():
+        counts["captioned" if each.text else "empty" if each.is_there else "without"] += 1
+        counts["too long"] += each.is_long
+    told = ", ".join(f"{count:,} {word}" for word, count in counts.items() if count)
     same = ", all the same" if same_text(captions) else ""
     name = SOURCES[source][0] if source in SOURCES else source
     return f"{counted(len(captions), 'picture')}: {told}{same} · {name}, old {EXISTING[existing][0]}"

@@ -20,6 +20,9 @@ from tui.slowdown import RECENT_STEPS, slowdown
 SLICE_BYTES = 1 << 18
 """About two thousand events: read and replayed in some hundredths of a second."""
 
+GAUGES_S = 1.9
+"""To ask a card for all its readings takes longer than to draw them, so it is done at every second redraw."""
+
 PROCESSES_S = 10.0
 """To find a worker's children takes a look at every process of the machine, so it is done this seldom."""
 
@@ -67,6 +70,7 @@ class RunFeed:
         self._read_gauges = read_gauges
         self._slice_bytes = SLICE_BYTES
         self._paced: deque[tuple[int, Gauges]] = deque(maxlen=4 * RECENT_STEPS)
+        self._gauges_at = 0.0
         self._settings: dict[str, Any] | None = None
         self._measured: tuple[object, object, object] | None = None
         self._processes: tuple[float, object, tuple[int, ...] | None] | None = None
@@ -139,6 +143,10 @@ class RunFeed:
         return self._reader.offset < size
 
     def _gauges(self, state: RunState) -> Gauges | None:
+        now = time.monotonic()
+        if self.view.gauges is not None and now < self._gauges_at + GAUGES_S:
+            return self.view.gauges
+        self._gauges_at = now
         processes = self._known_processes(state)
         if processes is None:
             return None

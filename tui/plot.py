@@ -29,8 +29,8 @@ class Axis:
 
     def place(self, value: float, count: int) -> int:
         """Return which of `count` equal steps a value within the axis is at."""
-        # 9.9999999 is meant to be 10.
-        return int(round(0.5 + (count - 1) * (value - self.low) / (self.high - self.low), 8))
+        # A little more than a half, as 9.9999999 is meant to be 10.
+        return int(0.50000001 + (count - 1) * (value - self.low) / (self.high - self.low))
 
 
 @dataclass(frozen=True)

@@ -142,11 +142,12 @@ def points(count: int, loss: float = 0.1) -> list[StepPoint]:
     return [StepPoint(n + 1, loss + n / count, loss, None, None, None, None, 0.0) for n in range(count)]
 
 
-def test_long_runs_are_thinned_evenly_and_keep_their_ends() -> None:
+def test_long_runs_are_thinned_evenly_from_end_to_end() -> None:
     few = thin(Series(points(100_000)), 160)
     assert 80 < len(few) <= 160
-    assert (few[0].step, few[-1].step) == (1, 100_000)
-    assert len({b.step - a.step for a, b in itertools.pairwise(few[:-1])}) == 1
+    (stride,) = {b.step - a.step for a, b in itertools.pairwise(few)}
+    assert few[0].step == 1
+    assert few[-1].step > 100_000 - stride
     assert thin(points(5), 160) == points(5)
 
 
@@ -154,12 +155,11 @@ def test_long_runs_are_thinned_evenly_and_keep_their_ends() -> None:
 def test_a_run_is_never_thinned_to_more_than_was_asked_for(count: int) -> None:
     few = thin(Series(points(count)), 160)
     assert min(count, 80) <= len(few) <= 160
-    assert few[-1:] == points(count)[-1:]
 
 
 def test_a_run_that_goes_on_keeps_the_points_that_were_chosen() -> None:
     grown = Series(points(1001))
-    assert set(thin(grown.first(1000), 160)[:-1]) <= set(thin(grown, 160))
+    assert set(thin(grown.first(1000), 160)) <= set(thin(grown, 160))
 
 
 def test_a_plot_has_labelled_axes_and_later_layers_on_top() -> None:

@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.tui.stories import Story
 from trainer.devices import Gauges, Gpu
 from trainer.run.facts import StepPoint
 from trainer.run.lock import RunLock
+from tui import feed as feed_module
 from tui.feed import RunFeed
 from tui.gauges import GIB
 from tui.slowdown import cause_of, slowdown, slowdown_text
@@ -72,7 +75,10 @@ def test_swapping_other_programs_and_a_slow_disk_are_told_apart() -> None:
     )
 
 
-def test_the_feed_remembers_readings_from_before_the_first_slow_step(tmp_path: Path) -> None:
+def test_the_feed_remembers_readings_from_before_the_first_slow_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feed_module, "GAUGES_S", 0.0)
     reading = Gauges(cpu_percent=50.0, cpu_run_percent=45.0)
     feed = RunFeed((story := Story(tmp_path / "gollum").train(40).until_now()).folder, lambda *_: reading)
     with RunLock(story.folder):

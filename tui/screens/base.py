@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import ClassVar
 
-from textual import events
+from textual import events, on
 from textual.screen import ModalScreen, Screen
 from textual.worker import Worker, WorkerState
 
@@ -23,6 +23,24 @@ class WizardScreen(Screen[None]):
     """What else there is to know, in paragraphs; the help shows it below the purpose."""
     FOOTER: ClassVar[tuple[str, ...]] = ()
     """Ids of the actions in the last line."""
+    _was_shown = False
+    _shown_keys: object = None
+    """What the last line was made from."""
+
+    def on_compose(self) -> None:
+        """Take the classes for the terminal's size before anything is mounted, or all of it would be styled twice."""
+        sizes = (self.HORIZONTAL_BREAKPOINTS, self.app.size.width), (self.VERTICAL_BREAKPOINTS, self.app.size.height)
+        for breakpoints, size in sizes:
+            fitting = [name for least, name in sorted(breakpoints or ()) if size >= least]
+            self.add_class(*fitting[-1:], update=False)
+        # It was styled before its style sheet was read, where that was not yet.
+        self.app.stylesheet.apply(self)
+
+    @on(events.ScreenResume)
+    def style_once(self, event: events.ScreenResume) -> None:
+        """Leave out what Textual would style anew the first time: it was styled when it was mounted, just now."""
+        event.refresh_styles = event.refresh_styles and self._was_shown
+        self._was_shown = True
 
     @property
     def is_seen(self) -> bool:
@@ -53,16 +71,20 @@ class WizardScreen(Screen[None]):
 
     def draw_keys(self) -> None:
         """Show in the last line which keys there are and which can act."""
+        shown = [(id_, self.name_of(id_), not self.why_not(key_of(id_).action)) for id_ in self.footer()]
+        if (shown, self.focused) == self._shown_keys:
+            return
+        self._shown_keys = shown, self.focused
         keys = {active.binding.id: key for key, active in reversed(self.active_bindings.items())}
         self.query_one(KeyLine).show(
             [
                 Hint(
                     key_name(keys[id_]),
-                    self.name_of(id_),
+                    name,
                     f"{'app' if id_.startswith('app.') else 'screen'}.{key_of(id_).action}",
-                    not self.why_not(key_of(id_).action),
+                    can_act,
                 )
-                for id_ in self.footer()
+                for id_, name, can_act in shown
                 if id_ in keys
             ]
         )
@@ -76,8 +98,8 @@ class WizardScreen(Screen[None]):
                 self.notify(reason, title=f"{binding.description}: not now", severity="warning", markup=False)
 
     def is_busy(self, group: str) -> bool:
-        """Tell whether work of a group goes on."""
-        return any(worker.group == group and not worker.is_finished for worker in self.workers)
+        """Tell whether work of a group goes on for this screen."""
+        return any(worker.node is self and worker.group == group and not worker.is_finished for worker in self.workers)
 
     def in_background(self, work: Callable[[], object], description: str, group: str) -> Worker[object]:
         """Run a function in a thread; what a user can mend becomes a dialog, anything else a report."""

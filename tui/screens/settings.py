@@ -70,6 +70,8 @@ class SettingsScreen(StepScreen):
 
     def compose_body(self) -> ComposeResult:
         """Lay out preset, fields and what they take."""
+        if self.journey.project is not None:  # fields that are made with their values need not be drawn again
+            self._texts = texts_of(self.journey.project.settings())
         help_text = "What the settings start from. What you typed under another one stays there."
         yield FieldRow("Preset", ChoiceField(help_text, id="preset"), id="preset-row")
         yield Line(id="trade-off", keeps_place=True)
@@ -106,10 +108,10 @@ class SettingsScreen(StepScreen):
 
     def _show(self, texts: dict[str, str]) -> None:
         self._texts = texts
-        for name, setting in settings().items():
-            for field in self.query(f"#{setting.id}"):
-                assert isinstance(field, TextField | ChoiceField)
-                field.set_quietly(texts[name])
+        names = {setting.id: name for name, setting in settings().items()}
+        for row in self.query(FieldRow):
+            if row.field.id in names:
+                row.field.set_quietly(texts[names[row.field.id]])
         self._say_trade_off()
         self._recompute()
 

@@ -55,15 +55,14 @@ class Curves:
 
 
 def thin(points: Sequence[StepPoint], count: int) -> list[StepPoint]:
-    """Return at most `count` points, evenly spread, the last one always among them.
+    """Return at most `count` points, evenly spread from the first on, and at least half as many where there are.
 
-    The same ones are chosen again and again while a run goes on, so that its plot changes little.
+    The same ones are chosen again and again while a run goes on, so that its plot changes little and seldom.
     """
     stride = 1
-    while (len(points) - 1) // stride + 2 > count and stride < len(points):
+    while (len(points) - 1) // stride >= count:
         stride *= 2
-    chosen = list(points[::stride])
-    return chosen if (len(points) - 1) % stride == 0 else [*chosen, points[-1]]
+    return list(points[::stride])
 
 
 def curves_of(state: RunState, width: int) -> Curves:
@@ -101,11 +100,11 @@ class LossCurve(Widget):
         self._state = RunState()
         self._rows: list[Row] = []
         self._rows_size = Size()
+        self._rows_show: object = None
+        """What the rows were drawn from."""
 
     def show(self, state: RunState) -> None:
         """Draw another state; only rows that look different are painted and sent to the terminal."""
-        if state.points is self._state.points and state.validations is self._state.validations:
-            return
         self._state = state
         before = self._rows
         self._draw()
@@ -131,18 +130,19 @@ class LossCurve(Widget):
         return Strip(segments, len(text))
 
     def _draw(self) -> None:
-        self._rows_size = self.size
-        self._rows = plot_of(self._state, *self.size)
+        shown = curves_of(self._state, self.size.width), self._state.steps_total, self._state.ended
+        if (shown, self.size) != (self._rows_show, self._rows_size):
+            self._rows_show, self._rows_size = shown, self.size
+            self._rows = plot_of(*shown, *self.size)
 
 
-def plot_of(state: RunState, width: int, height: int) -> list[Row]:
+def plot_of(curves: Curves, steps_total: int | None, ended: bool, width: int, height: int) -> list[Row]:
     """Return the plot of a run; what comes before it while there is nothing to show, no rows without room for it."""
-    curves = curves_of(state, width)
     heights = curves.heights
     if width < 20 or height < 5:
         return []
     if heights is None:
-        lines = [] if state.ended else wrapped(BEFORE, width, 0)
+        lines = [] if ended else wrapped(BEFORE, width, 0)
         return [(line.ljust(width), bytes([RAW_COLOUR]) * width) for line in lines]
 
     def shown(pairs: tuple[tuple[int, float], ...]) -> list[tuple[int, float]]:
@@ -150,7 +150,7 @@ def plot_of(state: RunState, width: int, height: int) -> list[Row]:
 
     # The first validation comes before the first step.
     steps = [step for pairs in (curves.raw, curves.held_out) for step, _ in pairs[:1] + pairs[-1:]]
-    first, last = max(0, min(steps) - 1), max(*steps, state.steps_total or 0)
+    first, last = max(0, min(steps) - 1), max(*steps, steps_total or 0)
     last = max(last, first + 2)
     across = [(x, f"{int(x):,}") for x in ticks(first, last, max(2, width // 16)) if x == int(x)]
     up = [(y, loss_text(y)) for y in ticks(*heights, max(2, height // 4))]

@@ -89,7 +89,9 @@ class TextField(PromptInput):
         value: str = "",
         **options: Any,
     ) -> None:
-        super().__init__("", placeholder, id=id, select_on_focus=False, restrict=_NO_CONTROLS, **options)
+        # Fields check themselves; each of Textual's own checks would style the field anew.
+        options |= {"select_on_focus": False, "restrict": _NO_CONTROLS, "validate_on": ()}
+        super().__init__("", placeholder, id=id, **options)
         self._shown = self._meant = ""
         self._help_text, self._check = help_text, check
         self.problem = ""
@@ -114,6 +116,8 @@ class TextField(PromptInput):
 
     def set_quietly(self, text: str) -> None:
         """Show another text as if it had always been there."""
+        if text == self.meant and not self.problem:
+            return
         self._shown, self._meant = printable(text, _MOST_SHOWN), text
         with self.prevent(Input.Changed):
             self.value = self._shown
