@@ -23,7 +23,7 @@ from trainer.doctor.findings import (
     terminal_findings,
     torch_finding,
 )
-from trainer.doctor.look import look_at_torch, optional_packages
+from trainer.doctor.look import look_at_machine, look_at_torch, optional_packages
 from trainer.run.logout import LogoutBehaviour
 
 CARD = Gpu(0, "RTX 3060", vram_total_bytes=12 * GIB, vram_free_bytes=11 * GIB)
@@ -102,6 +102,9 @@ def test_terminals_are_told_by_type_size_colours_and_multiplexer() -> None:
 def test_models_and_extras_are_listed_with_how_to_get_more() -> None:
     assert "OWNER/NAME" in models_finding([], ["/a1111"]).advice
     assert models_finding(["/m/a.ckpt", "/m/b.ckpt"], []).text == "2 found, the newest /m/a.ckpt"
+    assert models_finding(["/m/a.ckpt"], [], "/m/a.ckpt is cut short.").advice == (
+        "The newest can't be trained on. /m/a.ckpt is cut short."
+    )
     [extras] = extras_findings({"faces": ["cv2"], "wd": ["onnxruntime", "x"]}, ["x"])
     assert extras.text == "faces installed, wd not"
     assert extras.advice.startswith('pip install "hypernet-wizard[wd]"')
@@ -140,6 +143,17 @@ def test_the_command_prints_every_finding_and_json(capfd: pytest.CaptureFixture[
     assert {"topic", "standing", "text", "advice"} == told["findings"][0].keys()
     assert told["versions"]["torch"]
     assert told["gauges"]["ram_total_bytes"] > 0
+
+
+def test_a_newest_model_that_is_damaged_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    models = tmp_path / "stable-diffusion-webui/models/Stable-diffusion"
+    models.mkdir(parents=True)
+    (models / "broken.safetensors").write_bytes(b"\xff" * 64)
+    monkeypatch.chdir(tmp_path)
+    found = next(finding for finding in look_at_machine() if finding.topic == "Models")
+    assert found.standing is Standing.NOTE
+    assert "broken.safetensors" in found.text
+    assert found.advice.startswith("The newest can't be trained on.")
 
 
 def test_a_driver_that_cannot_tell_its_version_is_a_driver() -> None:

@@ -131,18 +131,22 @@ def logout_finding(warning: str | None) -> Finding:
     return Finding("Logout", Standing.BAD, what.rstrip("."), advice)
 
 
-def models_finding(paths: Sequence[str], a1111: Sequence[str]) -> Finding:
+def models_finding(paths: Sequence[str], a1111: Sequence[str], problem: str = "") -> Finding:
     """Judge which base models were found.
 
     Args:
         paths: Models, the newest first.
         a1111: Folders of AUTOMATIC1111.
+        problem: Why the newest can't be trained on; empty where it can.
     """
     where = f"; AUTOMATIC1111 in {printable(a1111[0])}" if a1111 else ""
     if not paths:
         advice = "Give a project a .safetensors or .ckpt file, or OWNER/NAME on the Hub."
         return Finding("Models", Standing.NOTE, f"none found{where}", advice)
-    return Finding("Models", Standing.FINE, f"{len(paths):,} found, the newest {printable(paths[0])}{where}")
+    text = f"{len(paths):,} found, the newest {printable(paths[0])}{where}"
+    if problem:
+        return Finding("Models", Standing.NOTE, text, f"The newest can't be trained on. {printable(problem, 400)}")
+    return Finding("Models", Standing.FINE, text)
 
 
 def captioners_finding(standings: Mapping[str, str]) -> Finding:

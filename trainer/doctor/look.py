@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from importlib import metadata
+from pathlib import Path
 
 from trainer.devices import driver_version, read_gauges
 from trainer.doctor.findings import (
@@ -21,6 +22,7 @@ from trainer.doctor.findings import (
     terminal_findings,
     torch_finding,
 )
+from trainer.errors import AppError
 
 TORCH_S = 120.0
 PACKAGE = "hypernet-wizard"
@@ -43,9 +45,23 @@ def look_at_machine() -> list[Finding]:
         *card_findings(gauges, driver_version()),
         *machine_findings(gauges, str(root)),
         logout_finding(logout_warning()),
-        models_finding([str(model.path) for model in models], [str(folder) for folder in a1111]),
+        models_finding(
+            [str(model.path) for model in models],
+            [str(folder) for folder in a1111],
+            _problem_of(models[0].path) if models else "",
+        ),
         *extras_findings(extras, [name for names in extras.values() for name in names if not is_installed(name)]),
     ]
+
+
+def _problem_of(model: Path) -> str:
+    from trainer.memory.recognise import architecture_of
+
+    try:
+        architecture_of(model)
+    except AppError as error:
+        return f"{error.message} {error.hint}".strip()
+    return ""
 
 
 def look_at_captioners() -> Finding:
