@@ -8,12 +8,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from trainer.devices import Gauges
+from trainer.errors import AppError
 from trainer.run.events import EventReader
 from trainer.run.folder import RunFolder
 from trainer.run.identity import Identity
 from trainer.run.lock import is_held, owner
 from trainer.run.state import RunState, replay
 from trainer.run.status import Status, judge
+from trainer.text import printable
 from trainer.verdict import Verdict, judge_training
 from tui.slowdown import RECENT_STEPS, slowdown
 
@@ -80,14 +82,21 @@ class RunFeed:
         """Read all that was appended, then look at lock and gauges; `view` is renewed after each slice.
 
         Raises:
-            OSError: the log is there but can't be read.
+            AppError: the log is there but can't be read.
         """
         if self._settings is None:
             self._settings = self._read_settings()
         # The lock first: a worker that ends in between writes its last event before it lets go.
         held = is_held(self.folder)
-        while not cancelled() and self._read_slice():
-            pass
+        try:
+            while not cancelled() and self._read_slice():
+                pass
+        except OSError as error:
+            raise AppError(
+                "Cannot read the run's log",
+                f"{printable(self.folder.events_file)}: {error.strerror or error}.",
+                "A run goes on all the same. It is read again when this is closed.",
+            ) from error
         state = self.view.state
         if cancelled():
             return

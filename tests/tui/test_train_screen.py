@@ -105,6 +105,24 @@ def test_new_events_appear_and_space_freezes_the_display_only(live: Story) -> No
     walk(body)
 
 
+def test_a_log_that_cannot_be_read_is_told_once_and_read_again_when_that_is_closed(live: Story) -> None:
+    aside = live.folder.events_file.with_suffix(".aside")
+
+    async def body(walker: Walker) -> None:
+        await open_run(walker)
+        live.folder.events_file.rename(aside)
+        live.folder.events_file.mkdir()
+        await walker.sees("Cannot read the run's log", "events.jsonl: Is a")
+        live.folder.events_file.rmdir()
+        aside.rename(live.folder.events_file)
+        live.train(5).until_now()
+        await walker.press("escape")
+        await walker.sees("step 1,245 / 2,000")
+        await walker.misses("Cannot read")
+
+    walk(body)
+
+
 def test_commands_go_to_the_worker_and_wait_for_its_word(live: Story) -> None:
     async def body(walker: Walker) -> None:
         await open_run(walker)

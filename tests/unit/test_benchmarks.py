@@ -7,6 +7,7 @@ import pytest
 
 from tests.benchmarks.__main__ import main, table
 from tests.benchmarks.figures import Figure, Took, alternate
+from tests.benchmarks.wizard_cost import cost_of
 
 
 def test_quick_run_writes_figures_with_machine_and_versions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -34,10 +35,22 @@ def test_quick_run_of_the_wizard_finds_a_frame_blocks_and_redraws(tmp_path: Path
     out = tmp_path / "wizard.json"
     assert main(["--quick", "--only", "wizard", "--out", str(out)]) == 0
     figures = json.loads(out.read_text())["subjects"]["wizard"]["figures"]
-    assert len(figures) == 9
+    assert len(figures) == 6
     assert all(figure["median"] > 0 for figure in figures.values())
     [redraw] = [figure for name, figure in figures.items() if name.startswith("from one redraw")]
     assert redraw["min"] > 0.2
+
+
+def test_what_redraws_cost_a_training_is_told_from_what_its_steps_take_by_themselves() -> None:
+    redraws = [10.0 + second for second in range(60)]
+    ends = [9.0]
+    while ends[-1] < 71:
+        # Steps of 70 ms, each tenth one of 90; one that meets a redraw takes 8 ms longer.
+        end = ends[-1] + (0.09 if len(ends) % 10 == 0 else 0.07)
+        ends.append(end + (0.008 if any(ends[-1] < moment <= end for moment in redraws) else 0.0))
+    assert cost_of(redraws, ends) == pytest.approx(0.008, abs=0.002)
+    steady = [9.0 + 0.07 * number for number in range(900)]
+    assert cost_of(redraws, steady) == pytest.approx(0.0, abs=1e-9)
 
 
 def test_quick_or_partial_run_leaves_the_kept_figures_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

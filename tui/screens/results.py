@@ -116,7 +116,8 @@ class ResultsScreen(ResultUses):
         self.call_after_refresh(self._draw)
 
     def _look(self) -> None:
-        is_due = not self._view.is_whole or self._view.status.is_live
+        # Not below a dialog: one that says why the log can't be read would get a second one on top.
+        is_due = self.app.screen is self and (not self._view.is_whole or self._view.status.is_live)
         if is_due and not self.is_busy("follow"):
             self.in_background(self._advance, "reading the run's log", "follow")
         if self._tryout is not None and self._tryout.view.is_waiting and not self.is_busy("try"):
