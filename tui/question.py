@@ -82,7 +82,7 @@ def asked_of(question: Question) -> Asked:
         heading,
         printable(event.get("lost") or "", 80),
         printable(question.text, 600),
-        _details(_mapping(event.get("details"))),
+        _details(_mapping(event.get("details")), printable(question.text, 600)),
         _options(question),
         question.default,
         _number(event.get("deadline_t")),
@@ -107,15 +107,15 @@ def _option(choice: str, tree: Mapping[str, Any]) -> Option:
     )
 
 
-def _details(tree: Mapping[str, Any]) -> str:
-    """Return what the event says in numbers and its text may not, as one paragraph."""
+def _details(tree: Mapping[str, Any], told: str) -> str:
+    """Return what the event says in numbers and was not told in words, as one paragraph."""
     sizes = [
         (label, _number(tree.get(name)))
         for label, name in (("asked for", "asked_bytes"), ("needed", "needed_bytes"), ("free", "free_bytes"))
     ]
-    parts = [f"{label} {size_text(size)}" for label, size in sizes if size is not None]
+    parts = [f"{label} {size_text(size)}" for label, size in sizes if size is not None and size_text(size) not in told]
     total = _number(tree.get("total_bytes"))
-    if total is not None and parts:
+    if total is not None and parts and parts[-1].startswith("free"):
         parts[-1] += f" of {size_text(total)}"
     parts += [text for text in map(_holder, _list(tree.get("holders"))[:3]) if text]
     pictures = _list(tree.get("pictures"))

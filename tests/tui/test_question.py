@@ -61,6 +61,8 @@ def test_numbers_of_the_fault_are_told_with_who_holds_the_memory() -> None:
     assert asked(details=details).details == (
         "asked for 1.0 GiB; free 512 MiB of 8.0 GiB; python (7) holds 512 MiB; another process holds 1.0 MiB; at /x"
     )
+    told = asked(text="It asked for 1.0 GiB where 512 MiB of 8.0 GiB were free.", details=details)
+    assert told.details == "python (7) holds 512 MiB; another process holds 1.0 MiB; at /x"
 
 
 @pytest.mark.parametrize("junk", [None, 7, "x", [1, "a", None], {"a": 1}, float("nan"), HOSTILE])
