@@ -112,7 +112,7 @@ def test_a_log_that_cannot_be_read_is_told_once_and_read_again_when_that_is_clos
         await open_run(walker)
         live.folder.events_file.rename(aside)
         live.folder.events_file.mkdir()
-        await walker.sees("Cannot read the run's log", "events.jsonl: Is a")
+        await walker.sees("Cannot read the run's log", "It is read again when this is closed.")
         live.folder.events_file.rmdir()
         aside.rename(live.folder.events_file)
         live.train(5).until_now()
