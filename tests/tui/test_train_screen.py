@@ -10,6 +10,7 @@ from tests.tui.stories import HOSTILE, Story, long_story, make_project
 from tests.tui.walk import LARGE, SMALL, Walker, walk
 from trainer.run.lock import RunLock
 from tui import jobs
+from tui.widgets.dialogs import Edit
 
 
 @pytest.fixture
@@ -197,6 +198,22 @@ def test_the_learning_rate_is_checked_where_it_is_typed_and_only_changes_are_sen
         await walker.press("tab")
         await walker.press("ctrl+n")
         await walker.until(lambda: commands(live) == [{"command": "set_learning_rate", "value": "1e-6"}])
+
+    walk(body)
+
+
+def test_a_second_enter_on_its_way_closes_a_dialog_only(live: Story) -> None:
+    async def body(walker: Walker) -> None:
+        await open_run(walker)
+        for keys in (("enter", "enter"), ("escape", "escape")):
+            await walker.press("e")
+            await walker.sees("Change from the next step on")
+            dialog = walker.app.screen
+            assert isinstance(dialog, Edit)
+            for _ in keys:
+                (dialog.action_accept if keys[0] == "enter" else dialog.action_cancel)()
+            await walker.misses("Change from the next step on")
+            await walker.sees("gollum  running")
 
     walk(body)
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from tui.keys import bindings
+from tui.widgets.dialogs import Dialog
 
 LINE = 64
 """Cells of a line; the dialog has as much room at 80 columns."""
@@ -20,7 +20,7 @@ Esc closes the topmost thing, else goes back; it never stops a run.
 Other keys: a file keys.toml with lines such as "train.pause" = "f5"."""
 
 
-class HelpScreen(ModalScreen[None]):
+class HelpScreen(Dialog[None]):
     """A screen's purpose and keys.
 
     Args:

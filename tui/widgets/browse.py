@@ -8,19 +8,19 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from trainer.text import printable
 from tui.keys import bindings
 from tui.messages import Renewed
 from tui.paths import Entry, entries, short_path
+from tui.widgets.dialogs import Dialog
 from tui.widgets.rows import Row, RowList
 
 PARENT = ".."
 
 
-class Browse(ModalScreen[Path | None]):
+class Browse(Dialog[Path | None]):
     """Lists a folder; closes with what was chosen, or None.
 
     Args:

@@ -6,9 +6,10 @@ from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
+from textual.await_complete import AwaitComplete
 from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen
+from textual.screen import ModalScreen, ScreenResultType
 from textual.widgets import Button, Input, Static
 
 from trainer.errors import AppError
@@ -17,7 +18,15 @@ from tui.keys import bindings
 from tui.widgets.prompt_input import PromptInput
 
 
-class Confirm(ModalScreen[bool]):
+class Dialog(ModalScreen[ScreenResultType]):
+    """What lies over a screen until it is answered, once."""
+
+    def dismiss(self, result: ScreenResultType | None = None) -> AwaitComplete:
+        """Close; a second key that was on its way meanwhile would close the screen below."""
+        return super().dismiss(result) if self.app.screen is self else AwaitComplete()
+
+
+class Confirm(Dialog[bool]):
     """A question with yes and no; no, which changes nothing, has the focus."""
 
     BINDINGS = bindings("dialog.yes", "dialog.no")
@@ -59,7 +68,7 @@ class Confirm(ModalScreen[bool]):
         self.dismiss(False)
 
 
-class Trouble(ModalScreen[None]):
+class Trouble(Dialog[None]):
     """What went wrong and what to do about it."""
 
     BINDINGS = bindings("dialog.close")
@@ -85,7 +94,7 @@ class Trouble(ModalScreen[None]):
         self.dismiss()
 
 
-class Told(ModalScreen[None]):
+class Told(Dialog[None]):
     """What was done."""
 
     BINDINGS = bindings("dialog.close")
@@ -121,7 +130,7 @@ class Field:
     """Returns what is wrong with a text and what to type instead; empty where nothing is."""
 
 
-class Edit(ModalScreen[dict[str, str]]):
+class Edit(Dialog[dict[str, str]]):
     """A few fields; closes with those that were changed, by id.
 
     Args:

@@ -6,14 +6,14 @@ from textual import on
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from tui.keys import bindings
+from tui.widgets.dialogs import Dialog
 from tui.widgets.fields import Accepted, Field, FieldChanged, FieldRow, HelpChanged, TextField
 
 
-class FormDialog(ModalScreen[dict[str, str] | None]):
+class FormDialog(Dialog[dict[str, str] | None]):
     """Fields under each other; closes with all values by field's id, or with None.
 
     Args:

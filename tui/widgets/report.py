@@ -5,15 +5,15 @@ from collections.abc import Sequence
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from tui.keys import bindings
+from tui.widgets.dialogs import Dialog
 
 _MOST_LINES = 1000
 
 
-class Report(ModalScreen[None]):
+class Report(Dialog[None]):
     """Lines to read; arrows scroll, Esc or Enter closes.
 
     Args:

@@ -5,15 +5,15 @@ from collections.abc import Sequence
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from trainer.text import printable
 from tui.keys import bindings
+from tui.widgets.dialogs import Dialog
 from tui.widgets.long_list import LongList
 
 
-class TagList(ModalScreen[str | None]):
+class TagList(Dialog[str | None]):
     """Closes with the tag to be removed, or with None.
 
     Args:
