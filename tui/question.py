@@ -75,14 +75,14 @@ def asked_of(question: Question) -> Asked:
     """Return what to show of a question."""
     event = question.event
     subject = str(event.get("about", ""))
-    step = _number(event.get("step"))
+    step, text = _number(event.get("step")), printable(question.text, 600)
     heading = ABOUT.get(subject, "needs you") + (f" at step {int(step):,}" if step is not None else "")
     return Asked(
         question.id,
         heading,
         printable(event.get("lost") or "", 80),
-        printable(question.text, 600),
-        _details(_mapping(event.get("details")), printable(question.text, 600)),
+        text,
+        _details(_mapping(event.get("details")), text),
         _options(question),
         question.default,
         _number(event.get("deadline_t")),
@@ -109,14 +109,15 @@ def _option(choice: str, tree: Mapping[str, Any]) -> Option:
 
 def _details(tree: Mapping[str, Any], told: str) -> str:
     """Return what the event says in numbers and was not told in words, as one paragraph."""
-    sizes = [
-        (label, _number(tree.get(name)))
-        for label, name in (("asked for", "asked_bytes"), ("needed", "needed_bytes"), ("free", "free_bytes"))
-    ]
-    parts = [f"{label} {size_text(size)}" for label, size in sizes if size is not None and size_text(size) not in told]
     total = _number(tree.get("total_bytes"))
-    if total is not None and parts and parts[-1].startswith("free"):
-        parts[-1] += f" of {size_text(total)}"
+    of = "" if total is None else f" of {size_text(total)}"
+    figures = ("asked for", "asked_bytes", ""), ("needed", "needed_bytes", ""), ("free", "free_bytes", of)
+    sizes = [(label, _number(tree.get(name)), more) for label, name, more in figures]
+    parts = [
+        f"{label} {size_text(size)}{more}"
+        for label, size, more in sizes
+        if size is not None and size_text(size) not in told
+    ]
     parts += [text for text in map(_holder, _list(tree.get("holders"))[:3]) if text]
     pictures = _list(tree.get("pictures"))
     if pictures:
