@@ -1,7 +1,7 @@
 """What the wizard costs the training that it shows: steps under way while it draws, and steps halfway between.
 
 A machine's speed drifts by more than the wizard costs, from one minute to the next and from one second to the next.
-So each redraw is compared with the same training half a second later, hundreds of times.
+So each redraw is compared with the same training between it and the next one, hundreds of times.
 """
 
 import bisect
