@@ -9,6 +9,7 @@ from trainer.errors import AppError
 from trainer.recovery.changes import parse_changes, tree_of
 from trainer.run.control import Command
 from trainer.run.signals import Stopped
+from trainer.schedule import parse_rate_text, scaled_rate_text
 from trainer.text import printable
 
 if TYPE_CHECKING:
@@ -67,14 +68,20 @@ def _carry_out(training: "Training", command: Command, paused: bool) -> bool:
     return command.name == "pause" or (paused and command.name != "resume")
 
 
-def _try_change(training: "Training", what: str, value: str) -> None:
+def _try_change(training: "Training", what: str, given: str) -> None:
+    value = given
     try:
+        if what == "learning_rate":
+            parse_rate_text(given, training.config.training.steps, training.step)
+            training.keep_way_back()
+            # A new rate is meant as it is given, whatever recovery has made of the old one.
+            value = scaled_rate_text(given, 1 / training.config.optimizer.rate_scale, digits=17)
         training.change(training.step, what, value)
     except ValueError as error:
-        training.events.emit("warning", message=f"{what} stays as it was: {printable(value, 100)} {error}")
+        training.events.emit("warning", message=f"{what} stays as it was: {printable(given, 100)} {error}")
         return
     training.keep_state()
-    training.events.emit("changed", step=training.step, what=what, value=value)
+    training.events.emit("changed", step=training.step, what=what, value=value, given=given)
 
 
 def _change_settings(training: "Training", text: str) -> None:

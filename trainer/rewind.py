@@ -25,6 +25,7 @@ from trainer.run.folder import RunFolder
 from trainer.run.launch import start_worker
 from trainer.run.lock import is_held
 from trainer.run.state import RunState, replay
+from trainer.run.undone import without_undone
 from trainer.text import printable
 from trainer.verdict import judge_training
 
@@ -93,7 +94,7 @@ def prepare_rewind(folder: RunFolder, to: Target, settings: Mapping[str, Any] | 
             f"{printable(folder.title)} is being trained.",
             f"Stop it first: hypernet stop {folder.argument}",
         )
-    events = read_events(folder.events_file)
+    events = without_undone(read_events(folder.events_file))
     state = replay(events)
     step = choose_checkpoint(folder, state, to)
     changed = settings or {}

@@ -60,6 +60,23 @@ def parse_rate_text(text: str, max_steps: int, first_step: int = 0) -> list[Segm
     return segments
 
 
+def scaled_rate_text(text: str, factor: float, digits: int = 6) -> str:
+    """Return a learning-rate text with every rate multiplied.
+
+    Raises:
+        ValueError: a rate cannot be read.
+    """
+    if factor == 1:
+        return text
+    items = []
+    for item in filter(None, (piece.strip() for piece in text.split(","))):
+        rate, colon, end = item.partition(":")
+        items.append(f"{float(rate) * factor:.{digits}g}".replace("e-0", "e-") + colon + end)
+        if not colon:
+            break
+    return ", ".join(items)
+
+
 def _number(text: str, item: str) -> float:
     try:
         rate = float(text)

@@ -50,6 +50,8 @@ MAX_OVERFLOWS = 24
 """Halvings of the gradient scale from 65536 down to nothing."""
 LOSSES_KEPT = 100
 """In a state, so that a resumed run knows what is usual."""
+PROVEN_STEPS = 200
+"""A learning rate that was changed does its harm within so many steps, if at all."""
 GAUGE_EVERY_S = 10.0
 
 
@@ -328,6 +330,7 @@ class Training:
             "model": self.prepared.model_key,
             "scaler": self.scaler.state_dict(),
             "changes": self.changes,
+            "learning_rate": self.schedule.at(self.step),
             "best_only": self.best_only,
             "seconds": self.seconds,
             "validation_start": self.prepared.validator.start if self.prepared.validator else {},
@@ -338,10 +341,23 @@ class Training:
         state = ResumeState(self.step, self.net.state_dict(), optimizer_tensors(self.optimizer), facts)
         before = next(iter(state_files(self.folder.state)), None)
         write_state(self.folder.state, state)
-        if before is not None and self.kept_step != self.step and self.sanity.calm and before.exists():
+        if before is not None and self.kept_step != self.step and self._is_sound and before.exists():
             # The state before this one, as the steps since then have shown that it was sound.
             mark_good(before)
         self.state_time, self.kept_step = time.monotonic(), self.step
+
+    def keep_way_back(self) -> None:
+        """Keep the present state for a roll-back, before something is changed that may do harm."""
+        if self.kept_step != self.step:
+            self.keep_state()
+        if self._is_sound:
+            mark_good(state_files(self.folder.state)[0])
+
+    @property
+    def _is_sound(self) -> bool:
+        """Whether the losses are as usual, and the learning rate has been in use long enough to have shown its harm."""
+        changed = max((step for step, what, _ in self.changes if what == "learning_rate"), default=None)
+        return self.sanity.calm and (changed is None or self.step >= changed + PROVEN_STEPS)
 
     def _restore(self) -> None:
         state, warnings = read_state(self.folder.state)

@@ -1,5 +1,6 @@
 """One run as a screen follows it: read piece by piece outside the interface, then looked at as one frozen value."""
 
+import contextlib
 import time
 import tomllib
 from collections import deque
@@ -15,6 +16,8 @@ from trainer.run.identity import Identity
 from trainer.run.lock import is_held, owner
 from trainer.run.state import RunState, replay
 from trainer.run.status import Status, judge
+from trainer.run.undone import without_undone
+from trainer.schedule import scaled_rate_text
 from trainer.text import printable
 from trainer.verdict import Verdict, judge_training
 from tui.slowdown import RECENT_STEPS, slowdown
@@ -181,9 +184,15 @@ class RunFeed:
             "learning_rate": str(self._setting("optimizer", "learning_rate") or ""),
             "preview_prompt": str(self._setting("preview", "prompt") or ""),
         }
-        for event in state.log:
+        scale = self._setting("optimizer", "rate_scale") or 1.0
+        for event in without_undone(state.log):
             if event["kind"] == "changed" and event.get("what") in current:
                 current[event["what"]] = str(event.get("value", ""))
+            elif event["kind"] == "recovering":
+                scale = (event.get("changes") or {}).get("optimizer.rate_scale", scale)
+        # What isn't a rate is shown as it is.
+        with contextlib.suppress(ValueError, TypeError):
+            current["learning_rate"] = scaled_rate_text(current["learning_rate"], float(scale))
         self._current = state.log, current
         return current
 

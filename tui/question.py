@@ -15,7 +15,7 @@ from tui.words import table
 ABOUT = {
     "memory": "out of memory",
     "cuda": "the GPU failed",
-    "nan": "the loss is no number any more",
+    "nan": "training diverged",
     "killed": "the worker was killed",
     "disk": "the disk is full",
     "hang": "no step for too long",
@@ -32,6 +32,7 @@ MEANINGS = {
     "384 px": "Smaller pictures: much less memory, coarser detail.",
     "256 px": "Small pictures: a quarter of the memory of 512 px, coarse detail.",
     "fp32": "Full precision: numbers with more digits, about twice the memory, no overflow.",
+    "rate-before": "Your change of the learning rate is undone; the run goes on as it did before.",
     "lower-rate": "A smaller learning rate: slower steps towards your pictures, less chance of another accident.",
     "wait": "Nothing changes; the run goes on by itself when there is room.",
     "stop": "The run ends at its last state; r on its screen goes on later.",
@@ -80,7 +81,7 @@ def asked_of(question: Question) -> Asked:
     return Asked(
         question.id,
         heading,
-        printable(event.get("lost") or "", 80),
+        printable(event.get("lost") or "", 400),
         text,
         _details(_mapping(event.get("details")), text),
         _options(question),
@@ -119,9 +120,11 @@ def _details(tree: Mapping[str, Any], told: str) -> str:
         if size is not None and size_text(size) not in told
     ]
     parts += [text for text in map(_holder, _list(tree.get("holders"))[:3]) if text]
-    pictures = _list(tree.get("pictures"))
+    pictures = [
+        name for name in (printable(picture, 40) for picture in _list(tree.get("pictures"))) if name not in told
+    ]
     if pictures:
-        parts.append("pictures " + ", ".join(printable(picture, 40) for picture in pictures[:4]))
+        parts.append("pictures " + ", ".join(pictures[:4]))
     if tree.get("path"):
         parts.append(f"at {printable(tree['path'], 120)}")
     return "; ".join(parts)

@@ -162,7 +162,7 @@ def test_a_killed_worker_is_replaced_and_the_steps_since_the_state_are_made_agai
     (told,) = events(run, "recovering")
     assert (told["why"], told["step"], told["changes"]) == ("killed", 1, {})
     assert "SIGKILL" in told["message"]
-    assert "2 steps since the last state" in told["message"]
+    assert "2 steps are computed again from step 1" in told["message"]
     assert glance(run).state.step == 3
 
 
@@ -180,6 +180,7 @@ def test_divergence_goes_back_to_a_good_state_with_a_lower_rate(run: RunFolder, 
     (told,) = events(run, "recovering")
     assert (told["why"], told["step"]) == ("nan", 3)
     assert told["changes"] == {"optimizer.rate_scale": pytest.approx(0.3)}
+    assert "2 steps are computed again from step 3" in told["message"]
     assert told["details"]["pictures"] == ["a.png"]
     assert [path.name for path in run.state.glob("state-*")] == ["state-00000003.safetensors"]
 

@@ -9,8 +9,10 @@ from PIL import Image
 from tests.support.projects import events, losses, make_run, photo_project, run_to_end
 from trainer.hypernetwork import load
 from trainer.project import Project
+from trainer.rewind import prepare_rewind
 from trainer.run.control import send
 from trainer.run.folder import RunFolder
+from tui.feed import RunFeed
 
 EVERYTHING = {
     "seed": 9,
@@ -103,16 +105,38 @@ def test_another_seed_gives_another_run(run: RunFolder, project: Project) -> Non
 
 
 def test_commands_wait_for_the_worker_and_change_what_follows(project: Project) -> None:
-    folder = make_run(project, {"training": {"steps": 4}, "preview": {"every": 4}})
+    lowered = {"optimizer": {"rate_scale": 0.3}}
+    folder = make_run(project, {"training": {"steps": 4}, "preview": {"every": 4}}, lowered)
     folder.control.mkdir(exist_ok=True)
     for name, value in (("set_learning_rate", "1e-6"), ("set_preview_prompt", "a [/] \x1b[31m circle")):
         send(folder, name, value=value)
     send(folder, "save")
     assert run_to_end(folder) == 0
-    assert {event["learning_rate"] for event in events(folder, "step")} == {1e-6}
+    assert [event["learning_rate"] for event in events(folder, "step")] == pytest.approx([1e-6] * 4)
+    assert [event["given"] for event in events(folder, "changed")][0] == "1e-6"
+    feed = RunFeed(folder)
+    feed.advance()
+    assert feed.view.learning_rate == "1e-6"
     assert events(folder, "saved")[0]["step"] == 0
     with Image.open(folder.images / "photos-4.png") as picture:
         assert picture.info["parameters"].startswith("a [/] \x1b[31m circle\n")
+
+
+def test_a_learning_rate_that_ruins_a_run_is_undone_and_stays_so(project: Project) -> None:
+    folder = make_run(project, {"training": {"steps": 3}, "preview": {"every": 0}, "save": {"every": 3}})
+    folder.control.mkdir(exist_ok=True)
+    send(folder, "set_learning_rate", value="1e30")
+    assert run_to_end(folder) == 0, events(folder, "failed")
+    (told,) = events(folder, "recovering")
+    assert (told["why"], told["step"], told["changes"]) == ("nan", 0, {})
+    for part in ("computed again from step 0", "undone: learning rate 1e30", "the learning rate as it was: 1e-5"):
+        assert part in told["message"]
+    assert [event["learning_rate"] for event in events(folder, "step")] == [1e30, 1e-5, 1e-5, 1e-5]
+    feed = RunFeed(folder)
+    feed.advance()
+    assert feed.view.learning_rate == "0.00001"
+    longer = prepare_rewind(folder, 3, {"training": {"steps": 4}})
+    assert events(longer, "changed") == []
 
 
 def test_a_finished_network_goes_on_from_its_step_and_refuses_fewer(

@@ -22,7 +22,7 @@ def asked(**fields: Any) -> Asked:
 
 def test_heading_says_what_happened_and_where() -> None:
     assert asked(about="memory", step=1).heading == "out of memory at step 1"
-    assert asked(about="nan", step=1200).heading == "the loss is no number any more at step 1,200"
+    assert asked(about="nan", step=1200).heading == "training diverged at step 1,200"
     assert asked(about="something new").heading == "needs you"
 
 
@@ -63,6 +63,8 @@ def test_numbers_of_the_fault_are_told_with_who_holds_the_memory() -> None:
     )
     told = asked(text="It asked for 1.0 GiB where 512 MiB of 8.0 GiB were free.", details=details)
     assert told.details == "python (7) holds 512 MiB; another process holds 1.0 MiB; at /x"
+    told = asked(text="The loss is not a finite number (a.png).", details={"pictures": ["a.png", "b.png"]})
+    assert told.details == "pictures b.png"
 
 
 @pytest.mark.parametrize("junk", [None, 7, "x", [1, "a", None], {"a": 1}, float("nan"), HOSTILE])

@@ -107,7 +107,7 @@ def test_escape_puts_the_question_off_and_a_opens_it_again(story: Story) -> None
         await walker.press("escape")
         await walker.sees("▸ 1  checkpointing")
         await walker.press("f1")
-        await walker.sees("3  256 px: Small pictures", "goes on at the same step")
+        await walker.sees("3  256 px: Small pictures", "goes on from a saved state")
         await walker.press("escape", "escape")
         await walker.sees("harbour  needs you", "a shows the ways to go on.", "a answer")
         await walker.press("a")

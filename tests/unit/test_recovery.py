@@ -6,7 +6,9 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from trainer.config import RunConfig
 from trainer.errors import AppError
@@ -18,7 +20,7 @@ from trainer.recovery.kernel import oom_kills
 from trainer.recovery.losses import LossWatch
 from trainer.recovery.options import Option, rungs_below
 from trainer.recovery.pipe import EventPipe, EventSource
-from trainer.recovery.states import last_state_step, mark_good, roll_back
+from trainer.recovery.states import WayBack, last_state_step, mark_good, roll_back, way_back
 from trainer.recovery.watchdog import Watchdog
 from trainer.run.folder import RunFolder
 
@@ -123,9 +125,9 @@ def test_what_happened_names_figures_and_holders_harmlessly() -> None:
     assert "1.0 GiB of 8.0 GiB were free" in text
     assert "5.0 GiB" in text
     assert text.isprintable()
-    assert "step 5 is saved" in lost(fault(FaultKind.MEMORY), 5)
-    assert "2 steps since the last state" in lost(fault(FaultKind.KILLED), 3)
-    assert "no step was made" in lost(fault(FaultKind.KILLED, 0), None)
+    assert "step 5 is saved" in lost(fault(FaultKind.MEMORY), WayBack(5))
+    assert "2 steps are computed again from step 3" in lost(fault(FaultKind.KILLED), WayBack(3))
+    assert "no step was made" in lost(fault(FaultKind.KILLED, 0), WayBack())
 
 
 def test_a_model_out_of_the_table_still_has_a_ladder() -> None:
@@ -184,6 +186,31 @@ def test_rolling_back_makes_the_state_that_was_sound_the_newest(run: RunFolder) 
     assert last_state_step(run) == 30
     assert (run.state / "state-00000030.safetensors").read_text() == "30"
     assert not (run.state / "good-state-00000020.safetensors").exists()
+
+
+def test_the_way_back_after_divergence_is_told_before_it_is_gone(run: RunFolder) -> None:
+    def write(step: int, *changes: tuple[int, str, str]) -> Path:
+        path = run.state / f"state-{step:08d}.safetensors"
+        facts = {"step": step, "changes": changes, "learning_rate": 50.0 if changes else 1e-3}
+        save_file({"weights": np.zeros(2)}, path, {"facts": json.dumps(facts)})
+        return path
+
+    mark_good(write(20))
+    write(30), write(40, (35, "learning_rate", "50"))
+    config = settings(optimizer={"rate_scale": 0.5})
+    assert way_back(run, config, diverged=False) == WayBack(40, 25.0)
+    back = way_back(run, config, diverged=True)
+    newest = fault(FaultKind.NAN, 43, learning_rate=25.0)
+    told = lost(newest, back)
+    assert "23 steps are computed again from step 20" in told
+    assert "What was changed since then is undone: learning rate 25." in told
+    titles = ["Go on with the learning rate as it was: 0.0005", "Go on with 0.15 times the learning rate: 0.00015"]
+    assert [option.title for option in judge(newest, back=back, config=config).options] == titles
+    assert default(judge(newest, newest, back=back, config=config)) == "lower-rate"
+    lowered = fault(FaultKind.NAN, 43, learning_rate=1e-5)
+    assert default(judge(lowered, back=back, config=config)) == "lower-rate"
+    roll_back(run)
+    assert way_back(run, config, diverged=True) == WayBack(20, 5e-4)
 
 
 def test_a_loss_that_explodes_is_known_by_its_own_history_and_a_hard_step_is_not_one() -> None:

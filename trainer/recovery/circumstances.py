@@ -7,6 +7,7 @@ from trainer.memory.target import choose_target
 from trainer.recovery.decide import Circumstances
 from trainer.recovery.fault import Fault
 from trainer.recovery.options import plan_of, rungs_below
+from trainer.recovery.states import way_back
 from trainer.run.folder import RunFolder
 
 
@@ -36,6 +37,7 @@ def circumstances(folder: RunFolder, config: RunConfig, fault: Fault, on_gpu: bo
         can_wait=target.kind == "cuda" and held_by_others and (needed is None or total is None or needed <= total),
         needed_bytes=needed,
         free_bytes=target.free_bytes,
+        back=way_back(folder, config, diverged=fault.kind is FaultKind.NAN),
     )
 
 

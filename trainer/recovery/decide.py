@@ -1,7 +1,7 @@
 """What to do about a fault: a pure function of the fault, what came before it, and the ways that are left."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from trainer.config import RunConfig
 from trainer.errors import AppError
@@ -16,7 +16,9 @@ from trainer.recovery.options import (
     Option,
     best_of,
     lower_rate,
+    rate_before,
 )
+from trainer.recovery.states import WayBack
 from trainer.text import printable, size_text
 
 RATE_FACTOR = 0.3
@@ -43,6 +45,8 @@ class Circumstances:
     needed_bytes: int | None = None
     """Predicted peak of the lowest rung or of the present one."""
     free_bytes: int | None = None
+    back: WayBack = field(default_factory=WayBack)
+    """From where the run goes on."""
 
 
 @dataclass(frozen=True)
@@ -142,13 +146,20 @@ def _precision(now: Circumstances) -> tuple[Option, ...]:
 
 
 def _nan(fault: Fault, tries: int, now: Circumstances) -> Decision:
-    scale = now.config.optimizer.rate_scale * RATE_FACTOR
+    scale, rate = now.config.optimizer.rate_scale * RATE_FACTOR, now.back.rate
     ways = [*_precision(now)]
+    if rate is not None and not tries and _was_raised(fault, now.back):
+        ways.insert(0, rate_before(rate))
     if scale >= LEAST_RATE_SCALE:
-        ways.append(lower_rate(scale))
+        ways.append(lower_rate(scale, None if rate is None else rate * RATE_FACTOR))
     if ways:
         return Decision(tuple(ways), ways[0])
     return Decision(end=AppError(fault.title, f"{fault.message} Lower rates did not help.", fault.hint))
+
+
+def _was_raised(fault: Fault, back: WayBack) -> bool:
+    """Tell whether the user had given a higher learning rate than the one that going back brings back."""
+    return "learning_rate" in dict(back.undone) and fault.details.get("learning_rate", 0.0) > (back.rate or 0.0)
 
 
 def _killed(fault: Fault, tries: int, now: Circumstances) -> Decision:
@@ -198,16 +209,15 @@ def told(fault: Fault) -> str:
     return " ".join(parts)
 
 
-def lost(fault: Fault, state_step: int | None) -> str:
-    """Return what the fault cost: nothing, or some steps that are computed again.
-
-    Args:
-        fault: The fault.
-        state_step: Steps done in the last state; None where there is none.
-    """
-    if state_step is None:
+def lost(fault: Fault, back: WayBack) -> str:
+    """Return what the fault cost: nothing, or some steps that are computed again, and what was changed since then."""
+    if back.step is None:
         return "Nothing was lost: no step was made yet."
-    again = fault.step - state_step
-    if again <= 0:
-        return f"Nothing was lost: step {fault.step} is saved."
-    return f"Nothing was lost but time: {again} step{'s' * (again != 1)} since the last state are computed again."
+    again = fault.step - back.step
+    steps = "1 step is" if again == 1 else f"{again:,} steps are"
+    time = f"Nothing was lost but time: {steps} computed again from step {back.step:,}."
+    told = time if again > 0 else f"Nothing was lost: step {fault.step:,} is saved."
+    if back.undone:
+        changes = ", ".join(f"{what.replace('_', ' ')} {printable(value, 60)}" for what, value in back.undone)
+        told += f" What was changed since then is undone: {changes}."
+    return told

@@ -12,6 +12,7 @@ from trainer.memory import Plan, RungPlan, make_plan
 from trainer.project import open_project
 from trainer.recovery.changes import parse_changes
 from trainer.run.folder import RunFolder
+from trainer.text import rate_text
 
 _log = logging.getLogger(__name__)
 
@@ -54,9 +55,14 @@ WAIT_DISK = Option("wait", "Wait until there is room, then go on", "time")
 FULL_PRECISION = Option("fp32", "Compute in full precision", "more memory and time", {"memory.precision": "fp32"})
 
 
-def lower_rate(scale: float) -> Option:
-    """Return the way of going on with all learning rates multiplied by `scale`."""
-    title = f"Go on with {scale:.3g} times the learning rate"
+def rate_before(rate: float) -> Option:
+    """Return the way of going on with the learning rate from before the user's change."""
+    return Option("rate-before", f"Go on with the learning rate as it was: {rate_text(rate)}", "without your change")
+
+
+def lower_rate(scale: float, rate: float | None = None) -> Option:
+    """Return the way of going on with all learning rates multiplied by `scale`, which makes the next one `rate`."""
+    title = f"Go on with {scale:.3g} times the learning rate" + ("" if rate is None else f": {rate_text(rate)}")
     return Option("lower-rate", title, "slower learning", {"optimizer.rate_scale": scale})
 
 

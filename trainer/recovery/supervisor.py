@@ -240,7 +240,7 @@ class Supervisor:
         answer = self._answer(fault, decision, config.recovery.on_oom == "ask", config.recovery.answer_s, now)
         if answer.option.id == STOP.id:
             return self._stopped(fault)
-        self._go_on(fault, answer)
+        self._go_on(fault, answer, now)
         return True
 
     def _answer(self, fault: Fault, decision: Decision, ask: bool, answer_s: float, now: Circumstances) -> Answer:
@@ -250,28 +250,26 @@ class Supervisor:
         if not ask and not waits:
             assert decision.default is not None
             return Answer(decision.default, "policy")
-        state_step = first_step(self._folder)
-        answer = self._desk.ask(fault, decision, told(fault), lost(fault, state_step), 0 if waits else answer_s, now)
+        answer = self._desk.ask(fault, decision, told(fault), lost(fault, now.back), 0 if waits else answer_s, now)
         if answer.option.id == STOP.id and answer.by == "time-out" and decision.end is not None:
             raise decision.end
         return answer
 
-    def _go_on(self, fault: Fault, answer: Answer) -> None:
-        option = answer.option
+    def _go_on(self, fault: Fault, answer: Answer, now: Circumstances) -> None:
+        option, step = answer.option, now.back.step or 0
         if fault.kind is FaultKind.NAN:
             roll_back(self._folder)
-        state_step = first_step(self._folder)
-        step = state_step or 0
         if option.changes:
             add_change(self._folder, Change(step, str(fault.kind), option.changes))
         self._step = step
         self._events.emit(
             "recovering",
             why=str(fault.kind),
-            message=f"{told(fault)} {lost(fault, state_step)} {_way(option)}",
+            message=f"{told(fault)} {lost(fault, now.back)} {_way(option)}",
             step=step,
             changes=dict(option.changes),
             details=dict(fault.details),
+            undone=now.back.undone,
             by=answer.by,
         )
 

@@ -137,7 +137,9 @@ def _resumed(event: Event) -> str:
 
 
 def _changed(event: Event) -> str:
-    return f"{str(event['what']).replace('_', ' ')} is {event['value']} from step {event['step']} on"
+    return (
+        f"{str(event['what']).replace('_', ' ')} is {event.get('given', event['value'])} from step {event['step']} on"
+    )
 
 
 def _stopping(event: Event) -> str:

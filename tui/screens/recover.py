@@ -40,8 +40,8 @@ class RecoverScreen(WizardScreen):
 
     CSS_PATH = "recover.tcss"
     PURPOSE = (
-        "The run met something that only you may decide. Its state is saved; whatever you choose, it goes on at the "
-        "same step. Up and Down or a digit choose, Enter goes on with the choice."
+        "The run met something that only you may decide. Whatever you choose, it goes on from a saved state; the "
+        "screen says what is computed again. Up and Down or a digit choose, Enter goes on with the choice."
     )
     BINDINGS = bindings("recover.accept", "recover.log", "recover.back")
     FOOTER = ("recover.accept", "recover.log", "recover.back", "app.help", "app.leave")

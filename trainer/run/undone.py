@@ -1,0 +1,20 @@
+"""What was changed while a run went on, as it still holds: going back after a divergence undoes changes."""
+
+from collections.abc import Iterable
+
+from trainer.run.events import Event
+
+
+def without_undone(events: Iterable[Event]) -> list[Event]:
+    """Return a run's events without the changes that were undone later on."""
+    kept: list[Event] = []
+    changes: list[int] = []
+    for event in events:
+        if event["kind"] == "changed":
+            changes.append(len(kept))
+        elif event["kind"] == "recovering" and event.get("undone"):
+            gone = set(changes[-len(event["undone"]) :])
+            changes = changes[: -len(event["undone"])]
+            kept = [each for place, each in enumerate(kept) if place not in gone]
+        kept.append(event)
+    return kept
