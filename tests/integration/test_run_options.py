@@ -113,7 +113,7 @@ def test_commands_wait_for_the_worker_and_change_what_follows(project: Project) 
     send(folder, "save")
     assert run_to_end(folder) == 0
     assert [event["learning_rate"] for event in events(folder, "step")] == pytest.approx([1e-6] * 4)
-    assert [event["given"] for event in events(folder, "changed")][0] == "1e-6"
+    assert next(event["given"] for event in events(folder, "changed")) == "1e-6"
     feed = RunFeed(folder)
     feed.advance()
     assert feed.view.learning_rate == "1e-6"
