@@ -26,6 +26,8 @@ class Axis:
     high: float
     """More than `low`."""
     labels: tuple[tuple[float, str], ...]
+    colour: int = 0
+    """Of its labels, where it stands upright."""
 
     def place(self, value: float, count: int) -> int:
         """Return which of `count` equal steps a value within the axis is at."""
@@ -39,33 +41,39 @@ class Layer:
 
     pairs: Pairs
     """Within the axes; in the order of x where they are a line."""
+    up: Axis
+    """The axis of y that they are measured on."""
     colour: int
     sign: str = ""
     """What each is drawn as; empty for a line through all of them."""
 
 
-def draw_plot(layers: Sequence[Layer], across: Axis, up: Axis, width: int, height: int) -> list[Row]:
+def draw_plot(layers: Sequence[Layer], across: Axis, left: Axis, right: Axis, width: int, height: int) -> list[Row]:
     """Return the rows of a plot from top to bottom.
 
     Args:
         layers: What is drawn, the uppermost last.
         across: The axis of x.
-        up: The axis of y.
+        left: The axis of y on the left.
+        right: The one on the right; without labels it isn't drawn.
         width: Cells of a row.
         height: Rows, those of the lower axis and its labels included.
     """
-    margin = max((len(label) for _, label in up.labels), default=0)
-    columns, rows = width - margin - 1, height - 2
-    canvas = _Canvas(max(1, columns), max(1, rows))
+    margin = max((len(label) for _, label in left.labels), default=0)
+    edge = max((len(label) + 1 for _, label in right.labels), default=0)
+    canvas = _Canvas(max(1, width - margin - 1 - edge), max(1, height - 2))
     for layer in layers:
-        canvas.draw(layer, across, up)
-    labels = {up.place(value, canvas.rows): label for value, label in up.labels}
-    sides = [f"{labels.get(row, ''):>{margin}}{'┤' if row in labels else '│'}" for row in range(canvas.rows)]
+        canvas.draw(layer, across)
+    marks, ends = ({axis.place(value, canvas.rows): label for value, label in axis.labels} for axis in (left, right))
     drawn = [
-        (side + "".join(text), bytes(margin + 1) + bytes(colours))
-        for side, text, colours in zip(sides, canvas.text, canvas.colours, strict=True)
+        (
+            f"{marks.get(row, ''):>{margin}}{'┤' if row in marks else '│'}{''.join(text)}"
+            + (f"{'├' if row in ends else '│'}{ends.get(row, ''):<{edge - 1}}" if edge else ""),
+            bytes(margin + 1) + bytes(colours) + bytes([right.colour]) * edge,
+        )
+        for row, (text, colours) in enumerate(zip(canvas.text, canvas.colours, strict=True))
     ]
-    line, below = _foot(across, canvas.columns, margin, width)
+    line, below = _foot(across, canvas.columns, margin, width, "┘" if edge else "")
     return [*reversed(drawn), (line, bytes(len(line))), (below, bytes(len(below)))]
 
 
@@ -77,8 +85,9 @@ class _Canvas:
         self.text = [[" "] * columns for _ in range(rows)]
         self.colours = [bytearray(columns) for _ in range(rows)]
 
-    def draw(self, layer: Layer, across: Axis, up: Axis) -> None:
+    def draw(self, layer: Layer, across: Axis) -> None:
         """Draw a layer over what is there."""
+        up = layer.up
         if layer.sign:
             for x, y in layer.pairs:
                 self._put(across.place(x, self.columns), up.place(y, self.rows), layer.sign, layer.colour)
@@ -104,7 +113,7 @@ def _line(dots: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
             yield int(x + number * (next_x - x) / count), int(y + number * (next_y - y) / count)
 
 
-def _foot(across: Axis, columns: int, margin: int, width: int) -> tuple[str, str]:
+def _foot(across: Axis, columns: int, margin: int, width: int, corner: str) -> tuple[str, str]:
     """Return the lower axis and the line with its labels; one for which there is no room is left out."""
     line, below = ["─"] * columns, ""
     for value, label in across.labels:
@@ -113,4 +122,4 @@ def _foot(across: Axis, columns: int, margin: int, width: int) -> tuple[str, str
         if start > len(below) or not below:
             below = below.ljust(start) + label
             line[place] = "┬"
-    return " " * margin + "└" + "".join(line), below.ljust(width)[:width]
+    return f"{' ' * margin}└{''.join(line)}{corner}".ljust(width)[:width], below.ljust(width)[:width]

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 from trainer.run.describe import SILENT, clock_text, describe
 from trainer.run.events import Event
-from trainer.run.facts import Validation
 from trainer.run.folder import RunFolder
 from trainer.run.state import RunState
 from trainer.run.status import Status
@@ -97,31 +96,32 @@ def figures_text(view: RunView, width: int) -> list[str]:
     where = direction(state.points)
     trend = f" {ARROWS[where]} {where}" if where else ""
     loss = f"loss {loss_text(state.smoothed_loss)}{trend} (· last {loss_text(state.loss)})"
-    judged = _judged(view.verdict)
+    judged = _judged(state, view.verdict)
     return [
-        f"{loss}   {_held_out(state)}".rstrip(),
+        f"{loss}   {_validated(state, view.verdict)}".rstrip(),
         _rates(state),
-        *([fit(f"verdict: {judged}", width).rstrip()] if judged else []),
+        *([fit(judged, width).rstrip()] if judged else []),
     ]
 
 
-def _judged(verdict: Verdict | None) -> str:
+def _judged(state: RunState, verdict: Verdict | None) -> str:
     if verdict is None or verdict.standing in (Standing.NOTHING_YET, Standing.UNKNOWN):
         return ""
-    return printable(" ".join([verdict.text, *verdict.evidence[:1]]))
+    told = printable(" ".join([verdict.text, *verdict.evidence[:1]]))
+    # It knows nothing of the steps since then.
+    return f"verdict at step {state.validations[-1].step:,}: {told}"
 
 
-def _held_out(state: RunState) -> str:
-    measured: list[Validation] = [v for v in state.validations if v.held_out is not None]
+def _validated(state: RunState, verdict: Verdict | None) -> str:
+    """Return the last validation and the best, in percent of what the loss was before training."""
+    measured = {v.step: v.judged for v in state.validations if v.judged is not None}
     if not measured:
         return ""
-    best = min(measured, key=lambda v: v.held_out if v.held_out is not None else float("inf"))
-    now = f"x held out {loss_text(measured[-1].held_out)}"
-    return (
-        f"{now}, best so far (B)"
-        if best is measured[-1]
-        else f"{now}, B best {loss_text(best.held_out)} at {best.step:,}"
-    )
+    last, best = next(reversed(measured)), verdict.best_step if verdict else None
+    now = f"x {'held out' if state.validations[-1].held_out is not None else 'validation'} {measured[last]:.1%}"
+    if best == last:
+        return f"{now}, best so far (B)"
+    return f"{now}, B {measured[best]:.1%} at {best:,}" if best in measured else now
 
 
 def _rates(state: RunState) -> str:

@@ -25,7 +25,7 @@ from tui.glyphs import GlyphFilter, ascii_only, console_font
 from tui.keys import KEYS, bindings, key_name, read_keymap
 from tui.plot import Axis, Layer, draw_plot
 from tui.previews import caption, preview_path
-from tui.widgets.curve import curves_of, thin, ticks
+from tui.widgets.curve import curves_of, plot_of, thin, ticks
 from tui.widgets.picture import fitted, half_block_cells, half_blocks, load_picture, shades
 
 
@@ -164,8 +164,9 @@ def test_a_run_that_goes_on_keeps_the_points_that_were_chosen() -> None:
 
 def test_a_plot_has_labelled_axes_and_later_layers_on_top() -> None:
     axes = Axis(0, 10, ((0, "0"), (10, "10"))), Axis(0, 4, ((0, "low"), (4, "up")))
-    layers = Layer(((0, 0), (5, 2), (10, 4)), 240, "·"), Layer(((0, 0), (10, 0)), 110), Layer(((10, 0),), 179, "B")
-    rows = draw_plot(layers, *axes, 15, 7)
+    across, left = axes
+    dots, line = Layer(((0, 0), (5, 2), (10, 4)), left, 240, "·"), Layer(((0, 0), (10, 0)), left, 110)
+    rows = draw_plot([dots, line, Layer(((10, 0),), left, 179, "B")], across, left, Axis(0, 1, ()), 15, 7)
     assert [text.rstrip() for text, _ in rows] == [
         " up┤          ·",
         "   │",
@@ -187,11 +188,25 @@ def test_losses_that_are_no_numbers_are_left_out_of_the_plot() -> None:
     assert curves_of(RunState(), 80).heights is None
 
 
-def test_the_best_validation_is_marked_and_so_is_the_first_of_two() -> None:
+def test_the_step_that_the_verdict_calls_best_is_marked() -> None:
     held = [(100, 0.3), (200, 0.1), (300, 0.1), (400, 0.2)]
     state = RunState(points=Series(points(400)), validations=Series(Validation(s, loss, None) for s, loss in held))
-    assert curves_of(state, 80).best == ((200, 0.1),)
-    assert curves_of(RunState(points=Series(points(3))), 80).best == ()
+    assert curves_of(state, 80, 200).best == ((200, 0.1),)
+    assert curves_of(state, 80).best == ()
+
+
+def test_validations_have_an_axis_of_their_own_in_percent_of_the_loss_before_training() -> None:
+    held = [(0, 1.0), (200, 0.9), (400, 0.8)]
+    state = RunState(points=Series(points(400)), validations=Series(Validation(s, loss, None) for s, loss in held))
+    rows = plot_of(curves_of(state, 60, 400), 400, False, 60, 12)
+    texts = [text for text, _ in rows]
+    assert {len(text) for text in texts} == {60}
+    top, lowest = (next(row for row in texts if end in row) for end in ("├100%", "├80%"))
+    assert "x" in top
+    assert "B├80%" in lowest
+    assert all(row[-5] in "│├" for row in texts[:-2])
+    # The training losses lie far below these shares and fill the height all the same.
+    assert any("·" in row for row in texts[:3])
 
 
 def test_ticks_are_round() -> None:

@@ -44,9 +44,9 @@ def test_a_live_run_shows_all_that_matters(live: Story, size: tuple[int, int]) -
         assert frame.startswith("  gollum  running  step 1,240 / 2,000  ██")
         assert "left" in frame.splitlines()[0]
         assert "loss 0.11" in frame
-        assert "x held out 0.118, B best 0.118 at 1,000" in frame
+        assert "x held out 11.8%, B 12.0% at 700" in frame
         assert "0.42 s a step   learning rate 6.1e-6" in frame
-        assert "verdict: Learning." in frame
+        assert "verdict at step 1,200: Learning." in frame
         assert "step 1,200 · seed 42" in frame
         assert "saved hypernetworks/gollum-1200.pt at step 1200" in frame
         assert frame.count("▀") > 40
@@ -67,7 +67,7 @@ def test_a_run_whose_only_validation_is_that_before_the_first_step_is_drawn(root
         with RunLock(story.folder):
             await walker.sees("▸ gollum")
             await walker.press("enter")
-            await walker.sees(f"gollum  running  step {steps} / 40", "┤", "└")
+            await walker.sees(f"gollum  running  step {steps} / 40", "├100%", "└")
 
     walk(body)
 

@@ -163,7 +163,7 @@ class ResultsScreen(ResultUses):
         self.query_one("#head", Line).say(head_text(self.feed.folder, view.state, view.status, width))
         self.query_one("#verdict", Line).say(verdict_text(self._verdict, 6 if self.size.height >= 30 else 2))
         self.query_one("#strip", Filmstrip).show(self._stages, self._place)
-        self.query_one("#curve", LossCurve).show(view.state)
+        self.query_one("#curve", LossCurve).show(view.state, self._verdict)
         self._draw_left()
         self._draw_right()
         self.query_one("#use", Line).say(self._use_text())

@@ -45,7 +45,10 @@ class TrainScreen(WizardScreen):
     CSS_PATH = "train.tcss"
     PURPOSE = (
         "How a run goes: the loss should fall and level off, and the previews should grow towards your pictures. "
-        "The run is a process of its own; it goes on when you leave."
+        "The run is a process of its own; it goes on when you leave.\n\n"
+        "In the plot, dots are the losses of single steps and the line is their mean, on the left axis. Each x is a "
+        "validation: the loss on pictures held out from training, in percent of what it was before, on the right axis. "
+        "B marks the step to use: the first that is as good as the best, as less training copies less."
     )
     BINDINGS = bindings(
         "train.pause", "train.save", "train.preview", "train.edit", "train.stop", "train.resume", "train.answer",
@@ -120,7 +123,7 @@ class TrainScreen(WizardScreen):
         self._say("head", head_text(self.feed.folder, view, width, self._frozen))
         self._say("notice", notice_text(self.feed.folder, view, self._waiting))
         self._say("figures", "\n".join(figures_text(view, width)))
-        self.query_one("#curve", LossCurve).show(view.state)
+        self.query_one("#curve", LossCurve).show(view.state, view.verdict)
         self._draw_gauges(width)
         rows = max(1, self.query_one("#tail").size.height)
         self._say("tail", "\n".join(tail_lines(self.feed.folder, view.state, rows, width)))
