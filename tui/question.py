@@ -103,7 +103,7 @@ def _option(choice: str, tree: Mapping[str, Any]) -> Option:
         printable(tree.get("title") or choice, 80),
         size_text(peak) if peak is not None and peak >= 0 else "",
         {True: "fits", False: "too large"}.get(fits, "") if isinstance(fits, bool) else "",
-        f"{step_s:.2f} s a step" if step_s is not None else "",
+        f"{step_s:.2f} s/step" if step_s is not None else "",
         printable(tree.get("price") or "", 40),
     )
 
@@ -160,9 +160,9 @@ def clock_text(asked: Asked, now: float) -> str:
         return "The run waits for your answer, however long that takes."
     left_s = math.ceil(asked.deadline_t - now)
     if left_s <= 0:
-        return f"The time is up: the run goes on with {number}."
+        return f"The time is up: {number} is taken."
     left = f"{left_s} s" if left_s < 120 else f"{left_s // 60} min {left_s % 60:02d} s"
-    return f"Goes on with {number} in {left} if nobody answers."
+    return f"{number} is taken in {left} if nobody answers."
 
 
 def meaning(option: Option) -> str:

@@ -63,7 +63,7 @@ def _trouble(folder: RunFolder, view: RunView) -> list[str]:
     state, status = view.state, view.status
     if status in (Status.FAILED, Status.OUT_OF_MEMORY) and state.failure is not None:
         failure = state.failure
-        told = ". ".join(printable(part).rstrip(".") for part in (failure.error, failure.message) if part)
+        told = ". ".join(printable(part, 800).rstrip(".") for part in (failure.error, failure.message) if part)
         return [f"{told}.", f"{printable(failure.hint)} r goes on from the last state." if failure.hint else ""]
     if status is Status.NEEDS_YOU and state.question is not None:
         return [printable(state.question.text, 160), "a shows the ways to go on."]

@@ -33,8 +33,8 @@ def test_options_are_aligned_with_memory_fit_pace_and_price_and_the_default_is_b
     ]
     lines = option_lines(asked(options=options), 76)
     assert lines == [
-        "1  medvram   3.3 GiB  too large  0.90 s a step  same",
-        "2  stop here; resume later                            best",
+        "1  medvram   3.3 GiB  too large  0.90 s/step  same",
+        "2  stop here; resume later                          best",
     ]
     assert all(cell_len(line) <= 40 for line in option_lines(asked(options=options), 40))
 
@@ -44,14 +44,14 @@ def test_a_long_name_gives_way_before_any_figure() -> None:
             "fits": True, "step_s": 0.25, "price": "same result"}  # fmt: skip
     row = option_lines(asked(options=[tree]), 76)[0]
     assert "…  " in row
-    assert "1.0 GiB  fits  0.25 s a step  same result" in row
+    assert "1.0 GiB  fits  0.25 s/step  same result" in row
 
 
 def test_the_clock_counts_down_to_the_supervisors_deadline_and_never_promises_more() -> None:
     told = asked(deadline_t=1048.2)
-    assert clock_text(told, 1000) == "Goes on with 2 in 49 s if nobody answers."
-    assert clock_text(told, 800) == "Goes on with 2 in 4 min 09 s if nobody answers."
-    assert clock_text(told, 1049) == "The time is up: the run goes on with 2."
+    assert clock_text(told, 1000) == "2 is taken in 49 s if nobody answers."
+    assert clock_text(told, 800) == "2 is taken in 4 min 09 s if nobody answers."
+    assert clock_text(told, 1049) == "The time is up: 2 is taken."
     assert clock_text(asked(deadline_t=None), 1000) == "The run waits for your answer, however long that takes."
 
 

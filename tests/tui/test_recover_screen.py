@@ -10,7 +10,7 @@ from tests.tui.stories import Story, make_project
 from tests.tui.walk import LARGE, SMALL, Walker, walk
 from trainer.run.lock import RunLock
 
-ROW = "▸ 1  checkpointing               4.1 GiB  fits  0.55 s a step  same result       best"
+ROW = "▸ 1  checkpointing               4.1 GiB  fits  0.55 s/step  same result       best"
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def test_a_question_opens_by_itself_and_enter_goes_on_with_the_best(story: Story
     async def body(walker: Walker) -> None:
         await walker.sees("▸ harbour", "needs you")
         await walker.press("enter")
-        frame = await walker.sees("harbour   out of memory at step 3", "nothing was lost", "Goes on with 1 in ")
+        frame = await walker.sees("harbour   out of memory at step 3", "nothing was lost", "1 is taken in ")
         for text in (
             "7.2 of 8.0 GiB were free",
             "python (41213) holds 600 MiB",
@@ -89,7 +89,7 @@ def test_an_answer_given_elsewhere_closes_it_and_the_next_question_opens_it_agai
         story.until_now()
         await walker.sees("harbour  running", "The question is closed: it was answered.")
         story.ask("q2", about="disk", text="No space is left.", default="stop", choices=["wait", "stop"])
-        await walker.sees("the disk is full at step 3", "▸ 2  stop here; resume later", "Goes on with 2 in")
+        await walker.sees("the disk is full at step 3", "▸ 2  stop here; resume later", "2 is taken in")
 
     walk(body)
     assert answers(story) == []
@@ -142,6 +142,6 @@ def test_without_colour_the_choice_and_the_best_are_words(story: Story, monkeypa
         await walker.sees("▸ 1  checkpointing", "best", "fits")
         for size in [(40, 8), (20, 5), (200, 60), (80, 24)]:
             await walker.resize(*size)
-        await walker.sees("▸ 1  checkpointing", "Goes on with 1 in ")
+        await walker.sees("▸ 1  checkpointing", "1 is taken in ")
 
     walk(body)

@@ -113,17 +113,17 @@ def _nothing_left(fault: Fault, now: Circumstances) -> AppError:
 
 
 def arithmetic(fault: Fault, now: Circumstances) -> str:
-    """Return how much is needed and how much there is, as one sentence."""
+    """Return how much is needed and how much there is, as one sentence; without what the fault's message says."""
     details = fault.details
     parts = []
     if now.needed_bytes:
         parts.append(f"the present rung needs about {size_text(now.needed_bytes)}")
     live, asked, limit = (details.get(f"{name}_bytes") for name in ("live", "asked", "limit"))
-    if live is not None and asked is not None:
+    if live is not None and asked is not None and size_text(asked) not in fault.message:
         parts.append(f"{size_text(live)} in use and {size_text(asked)} more asked for")
-    if limit:
+    if limit and size_text(limit) not in fault.message:
         parts.append(f"the limit is {size_text(limit)}")
-    elif now.free_bytes is not None:
+    elif not limit and now.free_bytes is not None:
         parts.append(f"{size_text(now.free_bytes)} free now")
     return f" The figures: {', '.join(parts)}." if parts else ""
 

@@ -28,7 +28,7 @@ class LimitedBytes(LiveBytes):
     def _count(self, storage: torch.UntypedStorage) -> None:
         if id(storage) not in self._seen and self.live + storage.nbytes() > self.limit:
             error = torch.OutOfMemoryError(
-                f"Out of memory. Tried to allocate {size_text(storage.nbytes())} with {size_text(self.live)} in use, "
+                f"Tried to allocate {size_text(storage.nbytes())} with {size_text(self.live)} in use, "
                 f"and the limit (memory.vram_limit) is {size_text(self.limit)}."
             )
             error.asked_bytes = -(-storage.nbytes() // BLOCK_BYTES) * BLOCK_BYTES  # type: ignore[attr-defined]

@@ -49,7 +49,7 @@ class Option:
 
 
 AGAIN = Option("again", "Start again from the last state")
-STOP = Option("stop", "Stop; resume later", "the run waits for you")
+STOP = Option("stop", "Stop; resume later", "")
 WAIT_MEMORY = Option("wait", "Wait until the memory is free, then go on as it is", "time")
 WAIT_DISK = Option("wait", "Wait until there is room, then go on", "time")
 FULL_PRECISION = Option("fp32", "Compute in full precision", "more memory and time", {"memory.precision": "fp32"})
@@ -92,11 +92,12 @@ def best_of(options: list[Option]) -> Option | None:
 
 def _option(each: RungPlan) -> Option:
     rung, name = each.rung, each.rung.name
+    # What tells the ways apart comes first, as a narrow terminal shows some twenty characters.
     title = _TITLES.get(name, f"Pictures of {name}" if rung.smaller else name)
-    many = f" ({rung.way.micro_batch} at once)" if rung.accumulation > 1 else ""
+    many = f"{rung.way.micro_batch} at once" if rung.accumulation > 1 else ""
     return Option(
         name.replace(" ", "-"),
-        title + many,
+        ", ".join(filter(None, [title, many])),
         rung.price,
         parse_changes(list(each.settings)),
         rung.parts.total,
@@ -106,10 +107,10 @@ def _option(each: RungPlan) -> Option:
 
 
 _TITLES = {
-    "micro-batch": "Fewer pictures at once, more often",
-    "checkpointing": "Compute activations twice",
-    "medvram": "Weights in 8 bits or half of them in RAM",
-    "lowvram": "Weights streamed from RAM",
+    "micro-batch": "Fewer pictures",
+    "checkpointing": "Gradient checkpointing",
+    "medvram": "medvram: weights in 8 bits or half of them in RAM",
+    "lowvram": "lowvram: weights streamed from RAM",
 }
 
 

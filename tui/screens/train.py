@@ -120,6 +120,7 @@ class TrainScreen(WizardScreen):
         self._forget_acknowledged()
         if self._pausing is (view.status is Status.PAUSED) or view.status not in _TRAINING:
             self._pausing = None
+        self.set_class(not view.status.is_live, "-over")
         self._say("head", head_text(self.feed.folder, view, width, self._frozen))
         self._say("notice", notice_text(self.feed.folder, view, self._waiting))
         self._say("figures", "\n".join(figures_text(view, width)))
