@@ -65,8 +65,18 @@ def test_time_to_go_counts_previews_but_no_pauses() -> None:
     assert replay(slower).eta_s == pytest.approx(98 * 3 / 2)
     paused = [*events, {"t": 1005, "kind": "paused", "step": 3}, {"t": 9000, "kind": "resumed", "step": 3}]
     assert replay(paused).situation is Situation.RUNNING
-    assert replay(paused).eta_s == pytest.approx(97 * 4 / 3)
+    assert replay(paused).eta_s == pytest.approx(97)
     assert replay(events[:2]).eta_s is None
+
+
+def test_the_time_at_work_is_without_pauses_questions_and_the_time_between_workers() -> None:
+    told = [(0, *STARTED), (10, *TRAINING), (11, *step(1)), (11, "paused", {"step": 1}), (500, "heartbeat", {})]
+    told += [(900, "resumed", {"step": 1}), (901, *step(2)), (902, "question", {"id": "q", "text": "?", "choices": []})]
+    told += [(2000, "answered", {"id": "q"}), (2001, "recovering", {"why": "memory"}), (2003, *step(3))]
+    told += [(9000, *STARTED), (9004, "finished", {"step": 3, "seconds": 3.0})]
+    state = replay([{"t": t, "kind": kind, **fields} for t, kind, fields in told])
+    assert state.elapsed_s == 11 + 2 + 3 + 4
+    assert describe(state.log[-1]) == "finished at step 3"
 
 
 def test_steps_that_a_killed_worker_had_done_since_its_last_state_are_forgotten() -> None:

@@ -151,7 +151,9 @@ def _ack(event: Event) -> str:
 
 
 def _finished(event: Event) -> str:
-    took = f" in {duration_text(float(event['seconds']))}" if event.get("seconds") is not None else ""
+    # Only a job's: a training run may have paused, which its last event doesn't know.
+    is_job = "step" not in event and event.get("seconds") is not None
+    took = f" in {duration_text(float(event['seconds']))}" if is_job else ""
     paths = event.get("results")
     made = f"; made {', '.join(str(path) for path in paths)}" if isinstance(paths, list) and paths else ""
     where = f" at step {event['step']}" if "step" in event else ""
