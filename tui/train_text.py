@@ -37,7 +37,7 @@ def _phase_text(state: RunState) -> str:
     phase = state.phase
     if phase is None or phase.name == "training":
         return ""
-    done = f" {phase.done or 0}/{phase.total}" if (phase.total or 0) > 1 else ""
+    done = f" {phase.done or 0:,}/{phase.total:,}" if (phase.total or 0) > 1 else ""
     return f"{printable(phase.name, 30)}{done}"
 
 

@@ -48,7 +48,7 @@ def test_a_live_run_shows_all_that_matters(live: Story, size: tuple[int, int]) -
         assert "0.42 s a step   learning rate 6.1e-6" in frame
         assert "verdict: Learning." in frame
         assert "step 1,200 · seed 42" in frame
-        assert "saved hypernetworks/gollum-1200.pt at step 1200" in frame
+        assert "saved hypernetworks/gollum-1200.pt at step 1,200" in frame
         assert frame.count("▀") > 40
         assert any("⠒" <= c < "⣿" for c in frame)
         edge = walker.app.screen.query_one("#curve").region.right
@@ -283,7 +283,7 @@ def test_log_help_and_palette_open_and_close_by_keys(live: Story) -> None:
     async def body(walker: Walker) -> None:
         await open_run(walker)
         await walker.press("l")
-        await walker.sees("the run's story", "saved hypernetworks/gollum-1200.pt at step 1200")
+        await walker.sees("the run's story", "saved hypernetworks/gollum-1200.pt at step 1,200")
         await walker.press("w")
         await walker.sees(r"Traceback \x1b[31m[bold]", "w the story")
         await walker.press("escape", "f1")

@@ -208,6 +208,33 @@ def test_lines_for_people_hold_no_control_codes() -> None:
         assert line.isprintable(), line
 
 
+@pytest.mark.parametrize(
+    ("event", "line"),
+    [
+        (
+            {"kind": "phase", "name": "training", "done": 0, "total": 1500, "device": "cpu"},
+            "training: 1,500 steps on cpu",
+        ),
+        (
+            {"kind": "phase", "name": "training", "done": 1200, "total": 1500, "device": "cpu"},
+            "training: from step 1,200 to 1,500 on cpu",
+        ),
+        ({"kind": "phase", "name": "latents", "done": 0, "total": 1500}, "latents: 1,500 in all"),
+        (
+            {"kind": "changed", "what": "preview_prompt", "value": "a bird, red", "step": 1240},
+            'preview prompt is "a bird, red" from step 1,240 on',
+        ),
+        (
+            {"kind": "ack", "id": "1", "command": "set_preview_prompt", "value": "a bird, red"},
+            'command taken: set preview prompt "a bird, red"',
+        ),
+        ({"kind": "stopped", "step": 1240}, "stopped at step 1,240; the run can be resumed from there"),
+    ],
+)
+def test_what_a_log_line_says(event: Event, line: str) -> None:
+    assert describe(event) == line
+
+
 def test_progress_is_one_line() -> None:
     state = replay(make(STARTED, TRAINING, step(1, 0.25), step(2, 0.25)))
     assert progress_text(state) == "step 2/100  loss 0.2500  mean 0.2500  lr 1e-5  1.00 s/step  eta 00:01:38"

@@ -83,7 +83,7 @@ def status_lines(look: Glance) -> list[str]:
     if state.points or state.steps_total is not None:
         lines.append(progress_text(state))
     if state.phase is not None and status.is_live:
-        progress = f" {state.phase.done or 0}/{state.phase.total}" if (state.phase.total or 0) > 1 else ""
+        progress = f" {state.phase.done or 0:,}/{state.phase.total:,}" if (state.phase.total or 0) > 1 else ""
         lines.append(f"phase: {printable(state.phase.name)}{progress}")
     if state.worker is not None:
         lines.append(
@@ -91,7 +91,7 @@ def status_lines(look: Glance) -> list[str]:
         )
     lines += verdict_lines(judge_training(state))
     lines += [
-        f"{label}: {printable(series[-1].path)} (step {series[-1].step})"
+        f"{label}: {printable(series[-1].path)} (step {series[-1].step:,})"
         for label, series in (("last checkpoint", state.saved), ("last preview", state.previews))
         if series
     ]
@@ -125,11 +125,11 @@ def _trouble(look: Glance) -> list[str]:
     if status is Status.NEEDS_YOU and state.question is not None:
         choices = ", ".join(printable(choice, 60) for choice in state.question.choices)
         return [f"asks: {printable(state.question.text)} ({choices}; default {printable(state.question.default, 60)})"]
-    if state.failure is not None:
-        return [printable(text) for text in (state.failure.message or state.failure.error, state.failure.hint) if text]
     if status is Status.LOST:
         return [lost_text(folder), *(f"  {line}" for line in log_lines(folder, count=3))]
-    return []
+    failure = state.failure
+    told = [printable(text) for text in (failure.message or failure.error, failure.hint) if text] if failure else []
+    return [*told, f"`hypernet resume {folder.argument}` goes on from the last state"] if status.can_resume else told
 
 
 def table_lines(looks: list[Glance]) -> list[str]:
