@@ -166,7 +166,7 @@ def test_stopping_asks_and_the_harmless_answer_has_the_focus(live: Story) -> Non
     async def body(walker: Walker) -> None:
         await open_run(walker)
         await walker.press("x")
-        await walker.sees("Stop the run?")
+        await walker.sees("Stop the run?", "It saves at the step it has reached by then, and ends.")
         await walker.press("enter")
         await walker.misses("Stop the run?")
         await walker.press("x")
@@ -198,6 +198,25 @@ def test_the_learning_rate_is_checked_where_it_is_typed_and_only_changes_are_sen
         await walker.press("tab")
         await walker.press("ctrl+n")
         await walker.until(lambda: commands(live) == [{"command": "set_learning_rate", "value": "1e-6"}])
+
+    walk(body)
+
+
+def test_a_rate_that_ruins_the_network_or_is_past_is_remarked_on_and_none_is_refused(live: Story) -> None:
+    async def body(walker: Walker) -> None:
+        await open_run(walker)
+        await walker.press("e", *["backspace"] * 4)
+        await walker.type("50")
+        await walker.sees("! 50 ruins any network at once; 1e-5 is usual.")
+        await walker.press("backspace", "backspace")
+        await walker.type("5e-5:100, 5e-6")
+        await walker.sees("! 5e-5 ends at step 100, which is past; 5e-6 holds at once.")
+        await walker.press(*["backspace"] * len(", 5e-6"), "enter")
+        await walker.sees("holds no rate for the steps to come")
+        await walker.press(*["backspace"] * len("5e-5:100"), "0", "enter")
+        await walker.sees("needs rates above 0, as nothing is learned at 0.")
+        await walker.press("backspace", "9", "enter")
+        await walker.until(lambda: commands(live) == [{"command": "set_learning_rate", "value": "9"}])
 
     walk(body)
 
@@ -242,6 +261,25 @@ def test_a_preview_that_cannot_be_read_is_said_to_be_so(live: Story) -> None:
         await walker.sees("step 1,100: can't be read", "11 of 12")
 
     walk(body)
+
+
+def test_a_pause_asked_for_while_the_run_loads_is_told_until_it_is_in_effect(root: Path) -> None:
+    story = Story(root, 500)
+    story.tell("phase", name="latents", done=3, total=12)
+    story.until_now()
+
+    async def body(walker: Walker) -> None:
+        await walker.sees("▸ gollum")
+        await walker.press("enter")
+        await walker.sees("gollum  running  latents 3/12", "p pause")
+        await walker.press("p")
+        await walker.sees("gollum  pausing  latents 3/12", "Sent to the worker: pause. It obeys before the first step.")
+        story.tell("ack", id=next(story.folder.control.glob("*.json")).stem, command="pause")
+        story.tell("paused", step=0)
+        await walker.sees("gollum  paused", "p go on")
+
+    with RunLock(story.folder):
+        walk(body)
 
 
 def test_slowness_is_told_with_its_factor(live: Story) -> None:
