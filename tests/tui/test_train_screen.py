@@ -190,6 +190,10 @@ def test_the_learning_rate_is_checked_where_it_is_typed_and_only_changes_are_sen
         await open_run(walker)
         await walker.press("e")
         await walker.sees("Change from the next step on", "1e-5", "a portrait of gollum")
+        await walker.press("f1")
+        await walker.sees("Help", "How a run goes", "Ctrl+N  accept: Take over what is written here")
+        await walker.press("f1")
+        await walker.misses("How a run goes")
         await walker.press("backspace", "x", "enter")
         await walker.sees("Type a number such as 1e-5")
         assert commands(live) == []

@@ -21,6 +21,13 @@ from tui.widgets.prompt_input import PromptInput
 class Dialog(ModalScreen[ScreenResultType]):
     """What lies over a screen until it is answered, once."""
 
+    # The app's own keys don't reach what lies below a dialog.
+    BINDINGS = bindings("app.help")
+
+    async def action_help(self) -> None:
+        """Explain the screen below and the dialog's keys."""
+        await self.run_action("app.help")
+
     def dismiss(self, result: ScreenResultType | None = None) -> AwaitComplete:
         """Close; a second key that was on its way meanwhile would close the screen below."""
         return super().dismiss(result) if self.app.screen is self else AwaitComplete()
