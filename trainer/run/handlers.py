@@ -17,6 +17,7 @@ from trainer.run.series import Series
 Fields = dict[str, Any]
 
 _IDLE = frozenset({Situation.PAUSED, Situation.ASKING})
+"""Situations in which a run waits for its user."""
 
 _INCOMPLETE = (KeyError, TypeError, ValueError, OverflowError)
 

@@ -21,9 +21,9 @@ def edit_fields(values: Mapping[str, str], size: int, state: Callable[[], RunSta
         return rate_problem(text, state().step)
 
     def remark(text: str) -> str:
-        if problem(text):
-            return ""
         now = state()
+        if rate_problem(text, now.step):
+            return ""
         return "\n".join(f"! {doubt}" for doubt in rate_warnings(text, now.steps_total or ANY_STEPS, size, now.step))
 
     return [

@@ -21,7 +21,7 @@ from tui.widgets.prompt_input import PromptInput
 class Dialog(ModalScreen[ScreenResultType]):
     """What lies over a screen until it is answered, once."""
 
-    # The app's own keys don't reach what lies below a dialog.
+    # Here too, as Textual keeps the app's own keys from a dialog.
     BINDINGS = bindings("app.help")
 
     async def action_help(self) -> None:
