@@ -34,7 +34,7 @@ def divergence(prepared: Prepared, step: int, rate: float, result: StepResult, n
     what = f"is {result.loss:.3g}, far beyond all before" if finite else "is not a finite number"
     return Diverged(
         "Training diverged",
-        f"The loss of step {step + 1} {what} ({shown}{more}; timesteps {', '.join(map(str, timesteps[:NAMED]))}; "
+        f"The loss of step {step + 1:,} {what} ({shown}{more}; timesteps {', '.join(map(str, timesteps[:NAMED]))}; "
         f"learning rate {rate_text(rate)}). The step was not applied.",
         "Start a new run from an earlier checkpoint, --set network.start_from=FILE.pt, with a lower learning rate.",
         {"pictures": names, "timesteps": timesteps, "learning_rate": rate, "loss": result.loss},
@@ -50,6 +50,6 @@ def check_weights(parameters: Iterable[Tensor], step: int) -> None:
     if not all(bool(parameter.isfinite().all()) for parameter in parameters):
         raise Diverged(
             "Training diverged",
-            f"After step {step} the weights hold numbers that are not finite. They were not saved.",
+            f"After step {step:,} the weights hold numbers that are not finite. They were not saved.",
             "Start a new run from an earlier checkpoint with a lower learning rate.",
         )

@@ -216,5 +216,5 @@ def device_advice(said: str) -> str:
     """Return what to do about a fault of the device, by its message."""
     for texts, advice in _DEVICE_ADVICE:
         if any(text in said for text in texts):
-            return f"{advice} `hypernet resume` goes on from the last state."
-    return "Look at `nvidia-smi` and `dmesg` for errors of the card; `hypernet resume` goes on from the last state."
+            return f"{advice} Then resume the run."
+    return "Look at `nvidia-smi` and `dmesg` for errors of the card, then resume the run."

@@ -9,7 +9,7 @@ from trainer.errors import AppError
 from trainer.recovery.changes import parse_changes, tree_of
 from trainer.run.control import Command
 from trainer.run.signals import Stopped
-from trainer.schedule import parse_rate_text, scaled_rate_text
+from trainer.schedule import parse_learning_rate, scaled_rate_text
 from trainer.text import printable
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def _try_change(training: "Training", what: str, given: str) -> None:
     value = given
     try:
         if what == "learning_rate":
-            parse_rate_text(given, training.config.training.steps, training.step)
+            parse_learning_rate(given, training.config.training.steps, training.step)
             training.keep_way_back()
             # A new rate is meant as it is given, whatever recovery has made of the old one.
             value = scaled_rate_text(given, 1 / training.config.optimizer.rate_scale, digits=17)

@@ -177,7 +177,8 @@ def learning_rate(config: RunConfig, first_step: int) -> Schedule:
     except ValueError as error:
         raise AppError(
             "Bad setting",
-            f"optimizer.learning_rate is {printable(optimizer.learning_rate, 80)}; from step {first_step} it {error}.",
+            f"optimizer.learning_rate is {printable(optimizer.learning_rate, 80)}; "
+            f"from step {first_step:,} it {error}.",
             "Give a rate that reaches beyond the steps already done.",
         ) from None
 

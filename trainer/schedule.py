@@ -8,6 +8,13 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from trainer.text import rate_text
+
+ANY_STEPS = 10**9
+"""More than any run has, where a rate text is read for its own sake."""
+HIGHEST_RATE = 0.1
+"""Above it even the smallest model's network is lost within a step or two."""
+
 
 @dataclass(frozen=True)
 class Segment:
@@ -75,6 +82,50 @@ def scaled_rate_text(text: str, factor: float, digits: int = 6) -> str:
         if not colon:
             break
     return ", ".join(items)
+
+
+def parse_learning_rate(text: str, max_steps: int = ANY_STEPS, first_step: int = 0) -> list[Segment]:
+    """Read a rate text of which every rate teaches something; see `parse_rate_text`.
+
+    Raises:
+        ValueError: it cannot be read, or a rate is 0.
+    """
+    segments = parse_rate_text(text, max_steps, first_step)
+    if not all(segment.rate for segment in segments):
+        raise ValueError("needs rates above 0, as nothing is learned at 0")
+    return segments
+
+
+def rate_warnings(text: str, steps: int, size: int, first_step: int = 0) -> list[str]:
+    """Return one sentence, which begins with a rate, for each doubt about a learning rate.
+
+    Args:
+        text: A rate, or rates with the steps where they end; one that can be read.
+        steps: Of the run in total.
+        size: Of its pictures, in pixels.
+        first_step: Steps already done when the rate is set.
+    """
+    segments = parse_rate_text(text, steps, first_step)
+    past = [segment for segment in parse_rate_text(text, steps) if segment.end <= first_step]
+    rate = max(segment.rate for segment in segments)
+    found = []
+    if past:
+        found.append(
+            f"{rate_text(past[-1].rate)} ends at step {past[-1].end:,}, which is past; "
+            f"{rate_text(segments[0].rate)} holds at once."
+        )
+    if segments[-1].end < steps:
+        found.append(
+            f"{text} ends at step {segments[-1].end:,}, and training with it, although training.steps is {steps:,}."
+        )
+    if rate > HIGHEST_RATE:
+        found.append(f"{rate_text(rate)} ruins any network at once; 1e-5 is usual.")
+    elif rate > 1e-4 and size > 64:
+        found.append(
+            f"{rate_text(rate)} usually ruins the picture within some hundred steps on a full-size model; 1e-5 is "
+            "slower and safe."
+        )
+    return found
 
 
 def _number(text: str, item: str) -> float:

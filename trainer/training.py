@@ -294,7 +294,7 @@ class Training:
         log.exception("%s failed", what)
         if kind_of(error) in (FaultKind.CUDA, FaultKind.DISK, FaultKind.NAN):
             raise error
-        message = f"The {what} of step {self.step} failed and was left out: {first_line(error)}"
+        message = f"The {what} of step {self.step:,} failed and was left out: {first_line(error)}"
         self.events.emit("warning", about=what, message=f"{message}{f' {next_time}' if next_time else ''}")
 
     def checkpoint_path(self, step: int | None = None) -> Path:

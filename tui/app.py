@@ -254,14 +254,15 @@ class WizardApp(App[None], inherit_bindings=False):
         return commands_of(screen, with_steps=is_step)
 
     def action_help(self) -> None:
-        """Explain the screen and its keys."""
+        """Explain the screen, and its keys or those of the dialog that lies over it."""
         from tui.commands import actions_of
         from tui.screens.help import HelpScreen
 
-        if isinstance(self.screen, WizardScreen):
+        below = next((screen for screen in reversed(self.screen_stack) if isinstance(screen, WizardScreen)), None)
+        if below is not None:
             actions = sorted(actions_of(self.screen), key=lambda action: action[0].id.startswith("app."))
             keys = [(names, key.description, key.tooltip) for key, names in actions]
-            self.push_screen(HelpScreen(self.screen.help_text(), keys))
+            self.push_screen(HelpScreen(below.help_text(), keys))
 
     def action_commands(self) -> None:
         """Search all actions."""

@@ -39,7 +39,7 @@ class ProjectLook:
     name: str
     """Harmless to show."""
     state: str
-    """new, cropped, captioned, trained, stopped, running or needs you."""
+    """new, cropped, captioned, trained, stopped, needs you, or the standing of its live run."""
     facts: str
     next: str
     """What to do next, in a few words."""
@@ -159,7 +159,7 @@ def _standing(project: Project, counts: Counts, runs: Sequence[Glance], now: flo
         return "needs you", _trouble(needy), "Enter shows what happened", ""
     live = next((look for look in runs if look.status.is_live), None)
     if live is not None:
-        return "running", f"run {printable(live.folder.name, 40)}", "Enter attaches to it", ""
+        return status_word(live.status), f"run {printable(live.folder.name, 40)}", "Enter attaches to it", ""
     finished = next((look for look in runs if look.status is Status.FINISHED), None)
     if runs and runs[0].status is Status.STOPPED:
         return "stopped", f"at step {runs[0].state.step:,}", "Enter opens it; r there goes on", ""

@@ -112,5 +112,5 @@ def caption_text(stage: Stage, shown: tuple[int, Path] | None) -> str:
     if shown is None:
         return f"{first}\nno preview was drawn"
     if shown[0] != stage.step:
-        return f"{first}\nits preview is missing; this is step {shown[0]:,}"
+        return f"{first}\nno preview of its own; the picture is of step {shown[0]:,}"
     return f"{first}\n{'checkpoint ' + printable(stage.checkpoint.name, 60) if stage.checkpoint else 'no checkpoint'}"

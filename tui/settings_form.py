@@ -177,7 +177,7 @@ def _advice(name: str, problem: Any) -> str:
 
 def _grouped(text: str) -> str:
     """Return a text with commas in its large whole numbers."""
-    return re.sub(r"(?<![\d.])\d{5,}(?![\d.])", lambda found: f"{int(found[0]):,}", text)
+    return re.sub(r"(?<![\d.])\d{4,}(?![\d.])", lambda found: f"{int(found[0]):,}", text)
 
 
 def _template_problem(text: str) -> dict[str, str]:

@@ -15,10 +15,19 @@ from tui.slowdown import slowdown_text
 from tui.words import ARROWS, bar, direction, fit, left_text, loss_text, status_word, step_text
 
 
-def head_text(folder: RunFolder, view: RunView, width: int, frozen: bool) -> str:
-    """Return the first line: name, standing, step, bar and time to go."""
+def head_text(folder: RunFolder, view: RunView, width: int, frozen: bool, pausing: bool) -> str:
+    """Return the first line: name, standing, step, bar and time to go.
+
+    Args:
+        folder: The run.
+        view: How it stands.
+        width: Cells of the line.
+        frozen: Whether later events are not shown.
+        pausing: Whether it was told to pause, which it does before its next step.
+    """
     state = view.state
-    parts = [printable(folder.name, 24), status_word(view.status), *(["display frozen"] if frozen else [])]
+    standing = "pausing" if pausing and view.status is Status.RUNNING else status_word(view.status)
+    parts = [printable(folder.name, 24), standing, *(["display frozen"] if frozen else [])]
     phase = _phase_text(state) if view.status.is_live else ""
     parts += [phase] if phase else []
     if not view.is_whole:
@@ -36,7 +45,7 @@ def _phase_text(state: RunState) -> str:
     phase = state.phase
     if phase is None or phase.name == "training":
         return ""
-    done = f" {phase.done or 0}/{phase.total}" if (phase.total or 0) > 1 else ""
+    done = f" {phase.done or 0:,}/{phase.total:,}" if (phase.total or 0) > 1 else ""
     return f"{printable(phase.name, 30)}{done}"
 
 
@@ -55,7 +64,8 @@ def notice_text(folder: RunFolder, view: RunView, waiting: Mapping[str, str]) ->
         lines.append(slowdown_text(view.slower, view.gauges, gpus[0], view.usual, gpus[1]))
     if view.status.is_live and waiting:
         names = ", ".join(name.replace("_", " ") for name in waiting.values())
-        lines.append(f"Sent to the worker: {names}. It obeys between steps.")
+        when = "between steps" if view.state.points else "before the first step"
+        lines.append(f"Sent to the worker: {names}. It obeys {when}.")
     return "\n".join(line for line in lines if line)
 
 

@@ -21,7 +21,7 @@ from trainer.pictures.look import picture_files
 from trainer.pictures.manifest import read_manifest
 from trainer.pictures.options import CropOptions
 from trainer.project import Project, create_project
-from trainer.run.events import Event, read_kinds
+from trainer.run.events import Event, read_events
 from trainer.run.folder import RunFolder
 from trainer.run.state import RunState, replay
 
@@ -96,7 +96,7 @@ def run_scenario(root: Path, name: str, *over: dict[str, Any]) -> RunFolder:
 
 def record(name: str, folder: RunFolder) -> None:
     """Write what a run's verdict is made from."""
-    told = [_short(event) for event in read_kinds(folder.events_file, "validated", "health")]
+    told = [_short(event) for event in read_events(folder.events_file) if event["kind"] in ("validated", "health")]
     FOLDER.mkdir(exist_ok=True)
     lines = ",\n".join(json.dumps(event) for event in told)
     (FOLDER / f"{name}.json").write_text(f"[\n{lines}\n]\n")

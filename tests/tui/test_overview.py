@@ -37,17 +37,24 @@ def test_a_project_is_judged_by_its_files(projects: Path) -> None:
 
 
 def test_a_project_is_judged_by_its_newest_run(projects: Path) -> None:
-    for name in ("trained", "stopped", "lost", "running"):
+    for name in ("trained", "stopped", "lost", "running", "paused"):
         make_project(projects, name, crops=2, captions=2)
     Story(projects / "trained", 10).train(10).tell("finished", step=10)
     Story(projects / "stopped", 10).train(5).tell("stopped", step=5)
     Story(projects / "lost").train(5)
     live = Story(projects / "running").train(5).until_now()
-    with RunLock(live.folder):
+    paused = Story(projects / "paused").train(5)
+    paused.tell("paused", step=5)
+    paused.until_now()
+    with RunLock(live.folder), RunLock(paused.folder):
         found = Surveyor().survey()
     states = {look.name: look.state for look in found.projects}
-    assert states == {"trained": "trained", "stopped": "stopped", "lost": "needs you", "running": "running"}
-    assert [look.folder.name for look in found.live] == ["running"]
+    assert states == {
+        "trained": "trained", "stopped": "stopped", "lost": "needs you", "running": "running", "paused": "paused",
+    }  # fmt: skip
+    assert {look.folder.name: look.status for look in found.live} == {
+        "running": Status.RUNNING, "paused": Status.PAUSED,
+    }  # fmt: skip
     assert {look.folder.name for look in found.earlier} == {"trained", "stopped", "lost"}
 
 

@@ -90,6 +90,22 @@ def test_steps_are_walked_and_two_are_compared_side_by_side(projects: Path) -> N
     walk(body)
 
 
+def test_a_step_without_a_preview_says_whose_picture_is_shown_and_one_that_is_broken_says_so(projects: Path) -> None:
+    run = finished_run(projects)
+    kept = [line for line in run.events_file.read_text().splitlines() if "gollum-200.png" not in line]
+    run.events_file.write_text("\n".join(kept) + "\n")
+    (run.images / "gollum-240.png").write_bytes(b"\x89PNG no")
+
+    async def body(walker: Walker) -> None:
+        frame = await open_results(walker)
+        assert "no preview of its own; the picture is of step 160" in frame
+        await walker.sees(" no preview ", "unreadable")
+        await walker.press("right")
+        await walker.sees("can't be read")
+
+    walk(body)
+
+
 def test_keys_that_cannot_act_say_why(projects: Path) -> None:
     finished_run(projects)
 

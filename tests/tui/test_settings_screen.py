@@ -232,7 +232,7 @@ def test_errors_say_what_to_type() -> None:
     config = RunConfig()
     wrong = {
         "training.steps": ("x", "Type a whole number, 1 to 10,000,000 steps."),
-        "data.size": ("100", "64 to 2048 px, in steps of 64"),
+        "data.size": ("100", "64 to 2,048 px, in steps of 64"),
         "network.layer_structure": ("2,1", "must begin and end with 1"),
         "name": ("a/b", "may hold letters"),
         "data.template": ("nowhere", "There is no such template. Type"),

@@ -48,7 +48,7 @@ def test_a_live_run_shows_all_that_matters(live: Story, size: tuple[int, int]) -
         assert "0.42 s a step   learning rate 6.1e-6" in frame
         assert "verdict at step 1,200: Learning." in frame
         assert "step 1,200 · seed 42" in frame
-        assert "saved hypernetworks/gollum-1200.pt at step 1200" in frame
+        assert "saved hypernetworks/gollum-1200.pt at step 1,200" in frame
         assert frame.count("▀") > 40
         assert any("⠒" <= c < "⣿" for c in frame)
         edge = walker.app.screen.query_one("#curve").region.right
@@ -166,7 +166,7 @@ def test_stopping_asks_and_the_harmless_answer_has_the_focus(live: Story) -> Non
     async def body(walker: Walker) -> None:
         await open_run(walker)
         await walker.press("x")
-        await walker.sees("Stop the run?")
+        await walker.sees("Stop the run?", "It saves at the step it has reached by then, and ends.")
         await walker.press("enter")
         await walker.misses("Stop the run?")
         await walker.press("x")
@@ -190,6 +190,10 @@ def test_the_learning_rate_is_checked_where_it_is_typed_and_only_changes_are_sen
         await open_run(walker)
         await walker.press("e")
         await walker.sees("Change from the next step on", "1e-5", "a portrait of gollum")
+        await walker.press("f1")
+        await walker.sees("Help", "How a run goes", "Ctrl+N  accept: Take over what is written here")
+        await walker.press("f1")
+        await walker.misses("How a run goes")
         await walker.press("backspace", "x", "enter")
         await walker.sees("Type a number such as 1e-5")
         assert commands(live) == []
@@ -198,6 +202,25 @@ def test_the_learning_rate_is_checked_where_it_is_typed_and_only_changes_are_sen
         await walker.press("tab")
         await walker.press("ctrl+n")
         await walker.until(lambda: commands(live) == [{"command": "set_learning_rate", "value": "1e-6"}])
+
+    walk(body)
+
+
+def test_a_rate_that_ruins_the_network_or_is_past_is_remarked_on_and_none_is_refused(live: Story) -> None:
+    async def body(walker: Walker) -> None:
+        await open_run(walker)
+        await walker.press("e", *["backspace"] * 4)
+        await walker.type("50")
+        await walker.sees("! 50 ruins any network at once; 1e-5 is usual.")
+        await walker.press("backspace", "backspace")
+        await walker.type("5e-5:100, 5e-6")
+        await walker.sees("! 5e-5 ends at step 100, which is past; 5e-6 holds at once.")
+        await walker.press(*["backspace"] * len(", 5e-6"), "enter")
+        await walker.sees("holds no rate for the steps to come")
+        await walker.press(*["backspace"] * len("5e-5:100"), "0", "enter")
+        await walker.sees("needs rates above 0, as nothing is learned at 0.")
+        await walker.press("backspace", "9", "enter")
+        await walker.until(lambda: commands(live) == [{"command": "set_learning_rate", "value": "9"}])
 
     walk(body)
 
@@ -244,6 +267,25 @@ def test_a_preview_that_cannot_be_read_is_said_to_be_so(live: Story) -> None:
     walk(body)
 
 
+def test_a_pause_asked_for_while_the_run_loads_is_told_until_it_is_in_effect(root: Path) -> None:
+    story = Story(root, 500)
+    story.tell("phase", name="latents", done=3, total=12)
+    story.until_now()
+
+    async def body(walker: Walker) -> None:
+        await walker.sees("▸ gollum")
+        await walker.press("enter")
+        await walker.sees("gollum  running  latents 3/12", "p pause")
+        await walker.press("p")
+        await walker.sees("gollum  pausing  latents 3/12", "Sent to the worker: pause. It obeys before the first step.")
+        story.tell("ack", id=next(story.folder.control.glob("*.json")).stem, command="pause")
+        story.tell("paused", step=0)
+        await walker.sees("gollum  paused", "p go on")
+
+    with RunLock(story.folder):
+        walk(body)
+
+
 def test_slowness_is_told_with_its_factor(live: Story) -> None:
     live.train(6, 1.26).until_now()
 
@@ -283,7 +325,7 @@ def test_log_help_and_palette_open_and_close_by_keys(live: Story) -> None:
     async def body(walker: Walker) -> None:
         await open_run(walker)
         await walker.press("l")
-        await walker.sees("the run's story", "saved hypernetworks/gollum-1200.pt at step 1200")
+        await walker.sees("the run's story", "saved hypernetworks/gollum-1200.pt at step 1,200")
         await walker.press("w")
         await walker.sees(r"Traceback \x1b[31m[bold]", "w the story")
         await walker.press("escape", "f1")

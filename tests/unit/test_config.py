@@ -86,7 +86,7 @@ def test_the_tutorial_preset_has_the_tutorials_values_and_warns_of_its_rate() ->
 
 
 def test_a_rate_that_no_network_survives_is_warned_of_at_any_size() -> None:
-    config = build_config({"optimizer": {"learning_rate": "400"}, "data": {"size": 64}})
+    config = build_config({"optimizer": {"learning_rate": "1e-5:10, 400"}, "data": {"size": 64}})
     assert any("400 ruins any network" in warning for warning in config.warnings())
 
 

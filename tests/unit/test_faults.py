@@ -125,7 +125,7 @@ def test_each_fault_of_a_card_has_advice_of_its_own() -> None:
     assert "nvidia-smi -q -d ECC" in device_advice("CUDA error: uncorrectable ECC error encountered")
     assert "power" in device_advice("GPU has fallen off the bus")
     assert "micro_batch" in device_advice("the launch timed out and was terminated")
-    assert all("hypernet resume" in each for each in advice)
+    assert all("resume the run" in each for each in advice)
     assert len(set(advice)) >= 6
 
 

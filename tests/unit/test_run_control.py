@@ -32,7 +32,7 @@ def test_commands_arrive_in_order_and_are_acknowledged_once(run: RunFolder) -> N
     assert list(run.control.iterdir()) == []
 
 
-@pytest.mark.parametrize("value", ["", "fast", "1e-5:x", "-1", "nan"])
+@pytest.mark.parametrize("value", ["", "fast", "1e-5:x", "-1", "nan", "0", "1e-5:100, 0"])
 def test_a_rate_that_cannot_be_read_is_refused_before_it_is_sent(run: RunFolder, value: str) -> None:
     with pytest.raises(AppError, match="set_learning_rate"):
         send(run, "set_learning_rate", value=value)

@@ -65,8 +65,18 @@ def test_time_to_go_counts_previews_but_no_pauses() -> None:
     assert replay(slower).eta_s == pytest.approx(98 * 3 / 2)
     paused = [*events, {"t": 1005, "kind": "paused", "step": 3}, {"t": 9000, "kind": "resumed", "step": 3}]
     assert replay(paused).situation is Situation.RUNNING
-    assert replay(paused).eta_s == pytest.approx(97 * 4 / 3)
+    assert replay(paused).eta_s == pytest.approx(97)
     assert replay(events[:2]).eta_s is None
+
+
+def test_the_time_at_work_is_without_pauses_questions_and_the_time_between_workers() -> None:
+    told = [(0, *STARTED), (10, *TRAINING), (11, *step(1)), (11, "paused", {"step": 1}), (500, "heartbeat", {})]
+    told += [(900, "resumed", {"step": 1}), (901, *step(2)), (902, "question", {"id": "q", "text": "?", "choices": []})]
+    told += [(2000, "answered", {"id": "q"}), (2001, "recovering", {"why": "memory"}), (2003, *step(3))]
+    told += [(9000, *STARTED), (9004, "finished", {"step": 3, "seconds": 3.0})]
+    state = replay([{"t": t, "kind": kind, **fields} for t, kind, fields in told])
+    assert state.elapsed_s == 11 + 2 + 3 + 4
+    assert describe(state.log[-1]) == "finished at step 3"
 
 
 def test_steps_that_a_killed_worker_had_done_since_its_last_state_are_forgotten() -> None:
@@ -196,6 +206,33 @@ def test_lines_for_people_hold_no_control_codes() -> None:
         line = describe(event)
         assert line
         assert line.isprintable(), line
+
+
+@pytest.mark.parametrize(
+    ("event", "line"),
+    [
+        (
+            {"kind": "phase", "name": "training", "done": 0, "total": 1500, "device": "cpu"},
+            "training: 1,500 steps on cpu",
+        ),
+        (
+            {"kind": "phase", "name": "training", "done": 1200, "total": 1500, "device": "cpu"},
+            "training: from step 1,200 to 1,500 on cpu",
+        ),
+        ({"kind": "phase", "name": "latents", "done": 0, "total": 1500}, "latents: 1,500 in all"),
+        (
+            {"kind": "changed", "what": "preview_prompt", "value": "a bird, red", "step": 1240},
+            'preview prompt is "a bird, red" from step 1,240 on',
+        ),
+        (
+            {"kind": "ack", "id": "1", "command": "set_preview_prompt", "value": "a bird, red"},
+            'command taken: set preview prompt "a bird, red"',
+        ),
+        ({"kind": "stopped", "step": 1240}, "stopped at step 1,240; the run can be resumed from there"),
+    ],
+)
+def test_what_a_log_line_says(event: Event, line: str) -> None:
+    assert describe(event) == line
 
 
 def test_progress_is_one_line() -> None:

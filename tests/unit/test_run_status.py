@@ -68,6 +68,22 @@ def test_a_pause_is_seen_behind_a_night_of_heartbeats(run: RunFolder) -> None:
     assert glance(run).status is Status.LOST
 
 
+def test_the_time_told_of_a_long_log_is_without_the_pause_in_its_middle(run: RunFolder) -> None:
+    clock = iter(range(10**6))
+    with EventWriter(run.events_file, lambda: next(clock)) as writer:
+        writer.emit("started", pid=1, host="h", steps=10**4)
+        for number in range(1, 6000):
+            if number == 3000:
+                writer.emit("paused", step=2999)
+                clock = iter(range(10**5, 10**6))
+                writer.emit("resumed", step=2999)
+            writer.emit("step", step=number, loss=0.1, learning_rate=1e-5, seconds=1.0)
+    look = glance(run)
+    assert look.state.elapsed_s > 10**5
+    assert details(look)["elapsed_s"] == 6000
+    assert "01:40:00 so far, on h" in status_lines(look)
+
+
 def test_the_lock_is_seen_by_others_and_names_its_holder(run: RunFolder) -> None:
     assert owner(run) is None
     assert not is_held(run)
@@ -96,7 +112,7 @@ def test_reports_are_plain_and_harmless(run: RunFolder) -> None:
     look = glance(run)
     text = status_lines(look)
     assert text[0] == "gollum/2026-11-23/gollum: failed"
-    assert "Take another." in text
+    assert text[-3:-1] == ["Take another.", f"`hypernet resume {run.argument}` goes on from the last state"]
     assert all(line.isprintable() for line in text)
     assert table_lines([look])[0].startswith("gollum/2026-11-23/gollum  failed")
     assert summary(look)["step"] == 1

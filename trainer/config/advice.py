@@ -1,35 +1,19 @@
 """Combinations of settings that are known to go wrong, said before they cost an hour."""
 
 from trainer.config.model import PORTABLE_ACTIVATIONS, RunConfig
-from trainer.schedule import parse_rate_text
-from trainer.text import rate_text
-
-HIGHEST_RATE = 0.1
-"""Above it even the smallest model's network is lost within a step or two."""
+from trainer.schedule import rate_warnings
 
 
 def warnings_of(config: RunConfig) -> list[str]:
     """Return one sentence for each doubtful combination in `config`."""
     network, optimizer = config.network, config.optimizer
     found = []
-    segments = parse_rate_text(optimizer.learning_rate, config.training.steps)
-    rate = segments[0].rate
-    if segments[-1].end < config.training.steps:
-        found.append(
-            f"optimizer.learning_rate {optimizer.learning_rate} ends at step {segments[-1].end}, and training with it, "
-            f"although training.steps is {config.training.steps}."
-        )
+    doubts = rate_warnings(optimizer.learning_rate, config.training.steps, config.data.size)
+    found += [f"optimizer.learning_rate {doubt}" for doubt in doubts]
     if optimizer.warmup_steps >= config.training.steps:
         found.append(
             f"optimizer.warmup_steps {optimizer.warmup_steps:,} lasts as long as the run, so the rate never gets as "
             f"high as it says; a tenth of training.steps, {config.training.steps // 10:,}, is usual."
-        )
-    if rate > HIGHEST_RATE:
-        found.append(f"optimizer.learning_rate {rate_text(rate)} ruins any network at once; 1e-5 is usual.")
-    elif rate > 1e-4 and config.data.size > 64:
-        found.append(
-            f"optimizer.learning_rate {rate_text(rate)} usually ruins the picture within some hundred steps on a "
-            "full-size model; 1e-5 is slower and safe."
         )
     if network.initialization != "Normal" and not network.layer_norm and not network.zero_last_layer:
         found.append(

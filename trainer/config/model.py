@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from trainer.schedule import parse_rate_text
+from trainer.schedule import ANY_STEPS, parse_learning_rate, parse_rate_text
 from trainer.text import parse_size
 
 PORTABLE_ACTIVATIONS = ("linear", "relu", "leakyrelu", "elu", "swish", "tanh", "sigmoid", "softsign", "mish")
@@ -158,10 +158,16 @@ class OptimizerSettings(Section):
     def _number_as_text(cls, value: Any) -> Any:
         return format(value, "g") if isinstance(value, int | float) and not isinstance(value, bool) else value
 
-    @field_validator("learning_rate", "clip_value")
+    @field_validator("learning_rate")
     @classmethod
-    def _rate_text(cls, text: str) -> str:
-        parse_rate_text(text, max_steps=10**9)
+    def _rates(cls, text: str) -> str:
+        parse_learning_rate(text)
+        return text
+
+    @field_validator("clip_value")
+    @classmethod
+    def _limits(cls, text: str) -> str:
+        parse_rate_text(text, ANY_STEPS)
         return text
 
     @model_validator(mode="after")

@@ -97,7 +97,7 @@ _PINNED = "The rung is pinned."
 def _nothing_left(fault: Fault, now: Circumstances) -> AppError:
     smaller = next((each for each in now.below if each.shrinks_pictures), None)
     pinned = now.config.memory.rung == "pinned"
-    hint = "Close what else holds the memory, or take another card; then `hypernet resume`."
+    hint = "Close what else holds the memory, or take another card; then resume the run."
     if pinned:
         hint = f"memory.rung is pinned: `hypernet resume RUN --set memory.rung=auto` looks for another. {hint}"
     elif smaller:
@@ -137,7 +137,7 @@ def _cuda(fault: Fault, tries: int, now: Circumstances) -> Decision:
     if tries == 1:
         ways = (*_precision(now), AGAIN)
         return Decision(ways, ways[0])
-    told = f"{fault.message} It happened {tries + 1} times at step {fault.step + 1}."
+    told = f"{fault.message} It happened {tries + 1} times at step {fault.step + 1:,}."
     return Decision((AGAIN,), None, AppError("GPU fault", told, device_advice(fault.message)))
 
 
@@ -166,7 +166,7 @@ def _killed(fault: Fault, tries: int, now: Circumstances) -> Decision:
     less_ram = [] if now.on_gpu else [each for each in now.below if not each.shrinks_pictures]
     best = best_of(less_ram)
     if tries >= MOST_TRIES - 1 and (best is None or not now.kernel_killed):
-        hint = "Close other programs or give the machine more RAM or swap; `hypernet resume` goes on."
+        hint = "Close other programs or give the machine more RAM or swap; then resume the run."
         told = f"{fault.message} It happened {tries + 1} times without a step of progress."
         return Decision((AGAIN, *less_ram), None, AppError("Worker killed", told, hint))
     default = best if best and (now.kernel_killed or tries) else AGAIN
@@ -176,7 +176,7 @@ def _killed(fault: Fault, tries: int, now: Circumstances) -> Decision:
 def _hang(fault: Fault, tries: int, now: Circumstances) -> Decision:
     if tries >= MOST_TRIES - 1:
         told = f"{fault.message} It happened {tries + 1} times."
-        hint = "Look at `nvidia-smi`, `dmesg` and the disk that holds the project; `hypernet resume` goes on."
+        hint = "Look at `nvidia-smi`, `dmesg` and the disk that holds the project; then resume the run."
         return Decision((AGAIN,), None, AppError("Run hangs", told, hint))
     return Decision((AGAIN,), AGAIN)
 

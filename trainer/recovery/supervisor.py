@@ -193,13 +193,13 @@ class Supervisor:
             watchdog.hear()
         if watchdog.suspects():
             silence = duration_text(watchdog.silence_s)
-            message = f"No progress for {silence} in {self._phase} after step {self._step}: it may hang."
+            message = f"No progress for {silence} in {self._phase} after step {self._step:,}: it may hang."
             self._events.emit("warning", about="hang", message=message, pid=child.pid)
         return watchdog.hangs
 
     def _hang(self, watchdog: Watchdog) -> Fault:
         silence = duration_text(watchdog.silence_s)
-        message = f"The worker made no progress for {silence} in {self._phase} after step {self._step}."
+        message = f"The worker made no progress for {silence} in {self._phase} after step {self._step:,}."
         return Fault(FaultKind.HANG, self._step, self._phase, "Run hangs", message)
 
     def _how_it_died(self, code: int, kills: int | None) -> Fault:
@@ -219,7 +219,7 @@ class Supervisor:
         now = oom_kills()
         by_kernel = code == -signal.SIGKILL and kills is not None and now is not None and now > kills
         why = ": the kernel ended it as memory ran out" if by_kernel else ""
-        message = f"The worker was ended by {name} in {self._phase} after step {self._step}{why}."
+        message = f"The worker was ended by {name} in {self._phase} after step {self._step:,}{why}."
         broke = self._on_gpu and -code in (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE)
         kind = FaultKind.CUDA if broke else FaultKind.KILLED
         title = "GPU fault" if broke else "Worker killed"
@@ -278,7 +278,7 @@ class Supervisor:
         add_change(self._folder, change)
         self._wanted = None
         changed = ", ".join(f"{name}={value}" for name, value in change.settings.items())
-        message = f"Going on from step {change.step} with {printable(changed)}."
+        message = f"Going on from step {change.step:,} with {printable(changed)}."
         self._events.emit(
             "recovering", why="user", message=message, step=change.step, changes=dict(change.settings), by="user"
         )
@@ -288,7 +288,7 @@ class Supervisor:
         return False
 
 
-_RESUME = "`hypernet resume` goes on from the last state."
+_RESUME = "Resume the run: it goes on from the last state."
 
 
 def _way(option: Option) -> str:

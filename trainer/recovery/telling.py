@@ -41,7 +41,7 @@ def fault_of(
     if kind is None:
         return None
     details: dict[str, Any] = {}
-    message = f"{_WHAT[kind]} during {during} after step {step}: {first_line(error)}"
+    message = f"{_WHAT[kind]} during {during} after step {step:,}: {first_line(error)}"
     title, hint = explain(error, folder.path, folder.worker_log).title, ""
     if kind is FaultKind.MEMORY:
         title, details = "Out of memory", _memory_details(error, config, device)

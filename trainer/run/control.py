@@ -18,11 +18,10 @@ from trainer.errors import AppError
 from trainer.files import write_atomic
 from trainer.run.events import Emitter
 from trainer.run.folder import RunFolder
-from trainer.schedule import parse_rate_text
+from trainer.schedule import parse_learning_rate
 from trainer.text import nearest, printable
 
 _MOST_BYTES = 1 << 20
-_MOST_STEPS = 10**9
 _log = logging.getLogger(__name__)
 
 
@@ -33,7 +32,7 @@ def _text(value: Any) -> str:
 
 
 def _rate(value: Any) -> str:
-    parse_rate_text(_text(value), _MOST_STEPS)
+    parse_learning_rate(_text(value))
     return _text(value)
 
 

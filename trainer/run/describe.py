@@ -29,8 +29,8 @@ def clock_text(t: float) -> str:
 
 
 def progress_text(state: RunState) -> str:
-    """Return how far training is: "step 120/2000  loss 0.1234  mean 0.1300  lr 5e-06  1.20 s/step  eta 00:39:10"."""
-    parts = [f"step {state.step}/{state.steps_total or '?'}"]
+    """Return how far training is: "step 120/2,000  loss 0.1234  mean 0.1300  lr 5e-06  1.20 s/step  eta 00:39:10"."""
+    parts = [f"step {state.step:,}/{f'{state.steps_total:,}' if state.steps_total else '?'}"]
     if state.loss is not None and state.smoothed_loss is not None:
         parts.append(f"loss {state.loss:.4f}  mean {state.smoothed_loss:.4f}")
     if state.learning_rate is not None:
@@ -50,28 +50,30 @@ def _unknown(event: Event) -> str:
 def _started(event: Event) -> str:
     step = event.get("resumed_at_step")
     where = ", ".join(str(event[key]) for key in ("host", "device") if event.get(key))
-    return f"{f'going on from step {step}' if step else 'started'} on {where or 'this machine'} (pid {event['pid']})"
+    return f"{f'going on from step {step:,}' if step else 'started'} on {where or 'this machine'} (pid {event['pid']})"
 
 
 def _phase(event: Event) -> str:
-    done, total = event.get("done"), event.get("total")
+    name, done, total = event["name"], event.get("done") or 0, event.get("total") or 0
     where = f" on {event['device']}" if event.get("device") else ""
+    if name == "training" and total:
+        return f"training: {f'from step {done:,} to {total:,}' if done else f'{total:,} steps'}{where}"
     # A log keeps only how a phase began, where a count would read as if it had got stuck there.
-    count = f" {done}/{total}" if done and done > 1 else f", {total} of them"
-    return f"{event['name']}{where}{count if total and total > 1 else ''}"
+    count = f" {done:,}/{total:,}" if done > 1 else f": {total:,} in all"
+    return f"{name}{where}{count if total > 1 else ''}"
 
 
 def _step(event: Event) -> str:
-    return f"step {event['step']}  loss {float(event['loss']):.4f}"
+    return f"step {event['step']:,}  loss {float(event['loss']):.4f}"
 
 
 def _saved(event: Event) -> str:
-    return f"saved {event['path']} at step {event['step']}"
+    return f"saved {event['path']} at step {event['step']:,}"
 
 
 def _preview(event: Event) -> str:
     took = f" in {float(event['seconds']):.1f} s" if event.get("seconds") is not None else ""
-    return f"preview {event['path']} at step {event['step']}{took}"
+    return f"preview {event['path']} at step {event['step']:,}{took}"
 
 
 def _validated(event: Event) -> str:
@@ -80,7 +82,7 @@ def _validated(event: Event) -> str:
         for label, key in (("held-out", "held_out"), ("training", "training"), ("mirrored", "mirrored"))
     ]
     losses = ", ".join(f"{label} loss {float(loss):.4f}" for label, loss in sides if loss is not None)
-    return f"validation at step {event['step']}: {losses or 'nothing measured'}"
+    return f"validation at step {event['step']:,}: {losses or 'nothing measured'}"
 
 
 def _health(event: Event) -> str:
@@ -88,11 +90,11 @@ def _health(event: Event) -> str:
     told = [f"{name} {float(event[name]):.3g}" for name in names if event.get(name) is not None]
     strength = [float(part) for pair in (event.get("strength") or {}).values() for part in pair]
     told = [*([f"strength up to {max(strength):.3g}"] if strength else []), *told]
-    return f"health at step {event['step']}: {', '.join(told) or 'nothing measured'}"
+    return f"health at step {event['step']:,}: {', '.join(told) or 'nothing measured'}"
 
 
 def _verdict(event: Event) -> str:
-    best = "" if event.get("best_step") is None else f" Best step: {event['best_step']}."
+    best = "" if event.get("best_step") is None else f" Best step: {event['best_step']:,}."
     return f"verdict: {event['text']}{best} {event.get('advice') or ''}".rstrip()
 
 
@@ -101,7 +103,7 @@ def _removed(event: Event) -> str:
 
 
 def _rewound(event: Event) -> str:
-    return f"goes on from step {event['step']} of {event['run']}"
+    return f"goes on from step {event['step']:,} of {event['run']}"
 
 
 def _warning(event: Event) -> str:
@@ -129,17 +131,16 @@ def _item(event: Event) -> str:
 
 
 def _paused(event: Event) -> str:
-    return f"paused at step {event['step']}"
+    return f"paused at step {event['step']:,}"
 
 
 def _resumed(event: Event) -> str:
-    return f"resumed at step {event['step']}"
+    return f"resumed at step {event['step']:,}"
 
 
 def _changed(event: Event) -> str:
-    return (
-        f"{str(event['what']).replace('_', ' ')} is {event.get('given', event['value'])} from step {event['step']} on"
-    )
+    what = str(event["what"]).replace("_", " ")
+    return f"{what} is {_value(what, event.get('given', event['value']))} from step {event['step']:,} on"
 
 
 def _stopping(event: Event) -> str:
@@ -148,22 +149,29 @@ def _stopping(event: Event) -> str:
 
 def _ack(event: Event) -> str:
     skipped = {*RESERVED, "id", "command"}
-    told = ", ".join(str(value) for key, value in event.items() if key not in skipped)
-    return f"command taken: {str(event['command']).replace('_', ' ')}{' ' + told if told else ''}"
+    command = str(event["command"]).replace("_", " ")
+    told = ", ".join(_value(command, value) for key, value in event.items() if key not in skipped)
+    return f"command taken: {command}{' ' + told if told else ''}"
+
+
+def _value(what: str, value: object) -> str:
+    return f'"{value}"' if what.endswith("prompt") else str(value)
 
 
 def _finished(event: Event) -> str:
-    took = f" in {duration_text(float(event['seconds']))}" if event.get("seconds") is not None else ""
+    # Only a job's: a training run may have paused, which its last event doesn't know.
+    is_job = "step" not in event and event.get("seconds") is not None
+    took = f" in {duration_text(float(event['seconds']))}" if is_job else ""
     paths = event.get("results")
     made = f"; made {', '.join(str(path) for path in paths)}" if isinstance(paths, list) and paths else ""
-    where = f" at step {event['step']}" if "step" in event else ""
+    where = f" at step {event['step']:,}" if "step" in event else ""
     return f"finished{where}{took}{made}"
 
 
 def _stopped(event: Event) -> str:
     if "step" not in event:
         return "stopped; started again, it does only what is missing"
-    return f"stopped at step {event['step']}; `hypernet resume` goes on from there"
+    return f"stopped at step {event['step']:,}; the run can be resumed from there"
 
 
 def _failed(event: Event) -> str:

@@ -11,6 +11,7 @@ import json
 import logging
 import math
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -151,16 +152,24 @@ def read_events(path: Path) -> list[Event]:
     return EventReader(path).new()
 
 
-def read_kinds(path: Path, *kinds: str) -> list[Event]:
-    """Return the events of some kinds, quickly: the lines of all others are passed over unread."""
-    marks = [f'"kind":"{kind}"'.encode() for kind in kinds]
+def read_outline(path: Path, *kinds: str) -> list[Event]:
+    """Return the events of some kinds, the one before each and the last, quickly: other lines are passed over unread.
+
+    The one before tells how long a worker was at it that was gone when the next event was written.
+    """
+    wanted = re.compile(f'"kind":"(?:{"|".join(kinds)})"'.encode()).search
+    kept = [b""]
+    before = b""
     try:
         with open(path, "rb") as file:
-            found = b"".join(line for line in file if any(mark in line for mark in marks))
+            for line in file:
+                if wanted(line):
+                    kept += [line] if kept[-1] is before else [before, line]
+                before = line
     except FileNotFoundError:
         return []
-    end = found.rfind(b"\n") + 1
-    return [event for event in _decode(found[:end])[0] if event["kind"] in kinds]
+    found = b"".join(kept if kept[-1] is before else [*kept, before])
+    return _decode(found[: found.rfind(b"\n") + 1])[0]
 
 
 def skim_events(

@@ -16,6 +16,9 @@ from trainer.run.series import Series
 
 Fields = dict[str, Any]
 
+_IDLE = frozenset({Situation.PAUSED, Situation.ASKING})
+"""Situations in which a run waits for its user."""
+
 _INCOMPLETE = (KeyError, TypeError, ValueError, OverflowError)
 
 SMOOTHING = 0.98
@@ -62,12 +65,14 @@ def take_steps(run: Fields, events: Iterable[Event]) -> None:
 
 
 def _pass_time(run: Fields, event: Event) -> None:
-    """Count the time since the event before, unless the worker was gone in between."""
+    """Count the time since the event before, unless nobody was at work in between."""
     now, before = event["t"], run["last_t"]
-    if before is not None and event["kind"] not in ("started", "rewound"):
+    idle = run["situation"] in _IDLE or event["kind"] in ("started", "rewound")
+    if before is not None and not idle:
         gap_s = max(0.0, now - before)
         run["elapsed_s"] += gap_s
-        if run["steps_s"] > 0 and run["situation"] is Situation.RUNNING:
+        # A pause begins with saving the state, which is no part of the pace either.
+        if run["steps_s"] > 0 and run["situation"] is Situation.RUNNING and event["kind"] != "paused":
             run["stepping_s"] += gap_s
     run["last_t"], run["last_kind"] = now, event["kind"]
 

@@ -4,15 +4,20 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from trainer.run.describe import progress_text
-from trainer.run.events import read_kinds
+from trainer.run.events import read_outline
 from trainer.run.facts import Question
 from trainer.run.follow import lost_text
 from trainer.run.launch import log_lines
 from trainer.run.lock import is_held, owner
-from trainer.run.state import replay
+from trainer.run.state import RunState, replay
 from trainer.run.status import Glance, Status
 from trainer.text import duration_text, printable, size_text
 from trainer.verdict import Standing, Verdict, judge_training
+
+_OUTLINE = (
+    "started", "rewound", "validated", "health", "paused", "resumed", "question", "answered", "recovering", "stopping",
+)  # fmt: skip
+"""What the time and the verdict are made from."""
 
 
 def summary(look: Glance) -> dict[str, Any]:
@@ -35,7 +40,7 @@ def summary(look: Glance) -> dict[str, Any]:
 
 def details(look: Glance) -> dict[str, Any]:
     """Return all that is known of a run as values for JSON."""
-    folder, state = look.folder, look.state
+    folder, state = look.folder, whole_state(look)
     holder = owner(folder) if is_held(folder) else None
     worker, phase, question, failure = state.worker, state.phase, state.question, state.failure
     validation = state.validations[-1] if state.validations else None
@@ -47,7 +52,7 @@ def details(look: Glance) -> dict[str, Any]:
         "device": worker.device if worker else None,
         "phase": phase and vars(phase),
         "validation": validation._asdict() if validation else None,
-        "verdict": asdict(read_verdict(look)),
+        "verdict": asdict(judge_training(state)),
         "last_saved": state.saved[-1]._asdict() if state.saved else None,
         "last_preview": state.previews[-1]._asdict() if state.previews else None,
         "question": question
@@ -57,10 +62,10 @@ def details(look: Glance) -> dict[str, Any]:
     }
 
 
-def read_verdict(look: Glance) -> Verdict:
-    """Return the verdict on a run, from all its validations, however long its log is."""
-    told = replay(read_kinds(look.folder.events_file, "started", "validated", "health"))
-    return judge_training(replace(look.state, validations=told.validations, healths=told.healths))
+def whole_state(look: Glance) -> RunState:
+    """Return a run's state with its time and all its validations, however long its log is."""
+    told = replay(read_outline(look.folder.events_file, *_OUTLINE))
+    return replace(look.state, validations=told.validations, healths=told.healths, elapsed_s=told.elapsed_s)
 
 
 def verdict_lines(verdict: Verdict) -> list[str]:
@@ -73,20 +78,20 @@ def verdict_lines(verdict: Verdict) -> list[str]:
 
 def status_lines(look: Glance) -> list[str]:
     """Return a run's standing as a few lines."""
-    folder, status, state = look.folder, look.status, look.state
+    folder, status, state = look.folder, look.status, whole_state(look)
     lines = [f"{printable(folder.title)}: {status}"]
     if state.points or state.steps_total is not None:
         lines.append(progress_text(state))
     if state.phase is not None and status.is_live:
-        progress = f" {state.phase.done or 0}/{state.phase.total}" if (state.phase.total or 0) > 1 else ""
+        progress = f" {state.phase.done or 0:,}/{state.phase.total:,}" if (state.phase.total or 0) > 1 else ""
         lines.append(f"phase: {printable(state.phase.name)}{progress}")
     if state.worker is not None:
         lines.append(
             f"{duration_text(state.elapsed_s)} so far, on {printable(state.worker.device or state.worker.host)}"
         )
-    lines += verdict_lines(read_verdict(look))
+    lines += verdict_lines(judge_training(state))
     lines += [
-        f"{label}: {printable(series[-1].path)} (step {series[-1].step})"
+        f"{label}: {printable(series[-1].path)} (step {series[-1].step:,})"
         for label, series in (("last checkpoint", state.saved), ("last preview", state.previews))
         if series
     ]
@@ -120,11 +125,11 @@ def _trouble(look: Glance) -> list[str]:
     if status is Status.NEEDS_YOU and state.question is not None:
         choices = ", ".join(printable(choice, 60) for choice in state.question.choices)
         return [f"asks: {printable(state.question.text)} ({choices}; default {printable(state.question.default, 60)})"]
-    if state.failure is not None:
-        return [printable(text) for text in (state.failure.message or state.failure.error, state.failure.hint) if text]
     if status is Status.LOST:
         return [lost_text(folder), *(f"  {line}" for line in log_lines(folder, count=3))]
-    return []
+    failure = state.failure
+    told = [printable(text) for text in (failure.message or failure.error, failure.hint) if text] if failure else []
+    return [*told, f"`hypernet resume {folder.argument}` goes on from the last state"] if status.can_resume else told
 
 
 def table_lines(looks: list[Glance]) -> list[str]:

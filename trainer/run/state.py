@@ -34,14 +34,14 @@ class RunState:
     failure: Failure | None = None
     results: tuple[str, ...] = ()
     elapsed_s: float = 0.0
-    """Time that workers were at it, pauses included."""
+    """Time that workers were at it, loading included; without pauses and without waiting for an answer."""
     last_t: float | None = None
     """When the last event was written, in UTC seconds."""
     last_kind: str = ""
     skipped: int = 0
     """Events of a known kind that lacked what they should hold."""
     stepping_s: float = 0.0
-    """Time since this worker's first step, previews and validations included, pauses left out."""
+    """Time since this worker's first step, previews and validations included, pauses and their saving left out."""
     steps_s: float = 0.0
     """The part of it spent in steps."""
 

@@ -54,6 +54,10 @@ class HelpScreen(Dialog[None]):
         """Let arrows scroll."""
         self.query_one(VerticalScroll).focus()
 
+    async def action_help(self) -> None:
+        """Close: there is no help on the help."""
+        self.action_close()
+
     def action_close(self) -> None:
         """Close."""
         self.dismiss()

@@ -158,7 +158,7 @@ class HomeScreen(WizardScreen):
         look = self._project()
         if look is None:
             return "Choose a project first."
-        if look.state == "running":
+        if self._overview is not None and any(live.folder.project_root == look.root for live in self._overview.live):
             return "It is being trained already; Enter attaches to the run."
         first = f"{look.next} ({look.command})" if look.command else look.next
         return "" if look.can_train else f"It is not ready for training. First {first}."

@@ -204,7 +204,9 @@ class ResultsScreen(ResultUses):
         loaded = self._loaded.get(side)
         if loaded is not None and loaded[0] == path and self._shown.get(side) is not loaded:
             self._shown[side] = loaded
-            self.query_one(f"#{side}-picture", Picture).show(loaded[1])
+            self.query_one(f"#{side}-picture", Picture).show(
+                loaded[1], "can't be read" if path and not loaded[1] else ""
+            )
 
     def _load_side(self, side: str, path: Path | None) -> None:
         loaded = load_picture(path) if path else None

@@ -121,7 +121,7 @@ class TrainScreen(WizardScreen):
         if self._pausing is (view.status is Status.PAUSED) or view.status not in _TRAINING:
             self._pausing = None
         self.set_class(not view.status.is_live, "-over")
-        self._say("head", head_text(self.feed.folder, view, width, self._frozen))
+        self._say("head", head_text(self.feed.folder, view, width, self._frozen, self._pauses))
         self._say("notice", notice_text(self.feed.folder, view, self._waiting))
         self._say("figures", "\n".join(figures_text(view, width)))
         self.query_one("#curve", LossCurve).show(view.state, view.verdict)
@@ -226,18 +226,22 @@ class TrainScreen(WizardScreen):
             if yes:
                 self._send("stop")
 
-        text = f"It saves at step {self._view.state.step:,} and ends. r goes on from there, as if it had never stopped."
+        text = (
+            "It saves at the step it has reached by then, and ends. r goes on from there, as if it had never stopped."
+        )
         self.app.push_screen(Confirm("Stop the run?", text, "Stop"), answered)
 
     def action_edit(self) -> None:
         """Change what may change while the run goes on."""
         before = {"set_learning_rate": self._view.learning_rate, "set_preview_prompt": self._view.preview_prompt}
+        size = self.feed.number("data", "size", 512)
 
         def accepted(changed: dict[str, str] | None) -> None:
             for command, value in (changed or {}).items():
                 self._send(command, value=value)
 
-        self.app.push_screen(Edit("Change from the next step on", edit_fields(before)), accepted)
+        fields = edit_fields(before, size, lambda: self.feed.view.state)
+        self.app.push_screen(Edit("Change from the next step on", fields), accepted)
 
     def action_resume(self) -> None:
         """Start a new worker on the run."""

@@ -1,27 +1,39 @@
 """The fields that may be changed while a run goes on."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from trainer.schedule import parse_rate_text
+from trainer.run.state import RunState
+from trainer.schedule import ANY_STEPS, parse_learning_rate, rate_warnings
 from trainer.text import printable
 from tui.widgets.dialogs import Field
 
-_ANY_STEPS = 10**9
 
-
-def edit_fields(values: Mapping[str, str]) -> list[Field]:
+def edit_fields(values: Mapping[str, str], size: int, state: Callable[[], RunState]) -> list[Field]:
     """Return the fields of the dialog, by the commands that carry them to the worker.
 
     Args:
         values: What holds now, by command.
+        size: Of the run's pictures, in pixels.
+        state: Gives the run as it is at that moment, as it goes on behind the dialog.
     """
+
+    def problem(text: str) -> str:
+        return rate_problem(text, state().step)
+
+    def remark(text: str) -> str:
+        now = state()
+        if rate_problem(text, now.step):
+            return ""
+        return "\n".join(f"! {doubt}" for doubt in rate_warnings(text, now.steps_total or ANY_STEPS, size, now.step))
+
     return [
         Field(
             "set_learning_rate",
             "Learning rate",
             "A number such as 1e-5, or rates with the step where each ends: 5e-5:100, 5e-6.",
             printable(values["set_learning_rate"], 500),
-            rate_problem,
+            problem,
+            remark,
         ),
         Field(
             "set_preview_prompt",
@@ -33,10 +45,10 @@ def edit_fields(values: Mapping[str, str]) -> list[Field]:
     ]
 
 
-def rate_problem(text: str) -> str:
-    """Return what is wrong with a learning rate, and what to type; empty where nothing is."""
+def rate_problem(text: str, first_step: int = 0) -> str:
+    """Return what is wrong with a learning rate from a step on, and what to type; empty where nothing is."""
     try:
-        parse_rate_text(text, _ANY_STEPS)
+        parse_learning_rate(text, first_step=first_step)
     except ValueError as error:
         return f"{printable(error, 120)}. Type a number such as 1e-5, or 5e-5:100, 5e-6."
     return ""

@@ -21,6 +21,13 @@ from tui.widgets.prompt_input import PromptInput
 class Dialog(ModalScreen[ScreenResultType]):
     """What lies over a screen until it is answered, once."""
 
+    # Here too, as Textual keeps the app's own keys from a dialog.
+    BINDINGS = bindings("app.help")
+
+    async def action_help(self) -> None:
+        """Explain the screen below and the dialog's keys."""
+        await self.run_action("app.help")
+
     def dismiss(self, result: ScreenResultType | None = None) -> AwaitComplete:
         """Close; a second key that was on its way meanwhile would close the screen below."""
         return super().dismiss(result) if self.app.screen is self else AwaitComplete()
@@ -128,6 +135,8 @@ class Field:
     value: str
     check: Callable[[str], str]
     """Returns what is wrong with a text and what to type instead; empty where nothing is."""
+    remark: Callable[[str], str] = lambda text: ""
+    """Returns what is doubtful about a text that may be accepted all the same; empty where nothing is."""
 
 
 class Edit(Dialog[dict[str, str]]):
@@ -164,9 +173,11 @@ class Edit(Dialog[dict[str, str]]):
 
     @on(Input.Changed)
     def check_wrong_again(self, event: Input.Changed) -> None:
-        """Check at every key what was found wrong before."""
+        """Check at every key what was found wrong before; a remark is due at every key, as Enter closes."""
         if event.input.has_class("wrong"):
             self._check(event.input)
+        else:
+            self._tell(event.input, "")
 
     @on(Input.Submitted)
     def action_accept(self) -> None:
@@ -186,10 +197,14 @@ class Edit(Dialog[dict[str, str]]):
         self.dismiss(None if self._keeps_all else {})
 
     def _check(self, input_: Input) -> bool:
-        field = self._fields[str(input_.id)]
-        problem = field.check(input_.value)
+        problem = self._fields[str(input_.id)].check(input_.value)
         input_.set_class(bool(problem), "wrong")
+        self._tell(input_, problem)
+        return not problem
+
+    def _tell(self, input_: Input, problem: str) -> None:
+        """Say below a field what is wrong, else what is doubtful, else what it is for."""
+        field = self._fields[str(input_.id)]
         help_line = self.query_one(f"#{field.id}-help", Static)
         help_line.set_class(bool(problem), "bad")
-        help_line.update(Content(problem or field.help))
-        return not problem
+        help_line.update(Content(problem or field.remark(input_.value) or field.help))

@@ -84,7 +84,9 @@ class Filmstrip(Horizontal):
         mark = "▸ " if place == self._chosen else ""
         slot.set_class(place == self._chosen, "chosen")
         slot.query_one(Static).update(Content(f"{mark}{stage.label}"))
-        slot.query_one(Picture).show(self._thumbs.get(stage.preview) if stage.preview else None)
+        thumb = self._thumbs.get(stage.preview) if stage.preview else None
+        instead = "no preview" if stage.preview is None else "unreadable" if stage.preview in self._thumbs else ""
+        slot.query_one(Picture).show(thumb, instead if thumb is None else "")
 
     def _load(self, paths: Sequence[Path]) -> None:
         for path in paths:

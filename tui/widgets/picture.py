@@ -93,16 +93,17 @@ class Picture(Widget):
         super().__init__(id=id)
         self._plain = plain
         self._picture: Image.Image | None = None
+        self._instead = ""
         self._lines: list[Strip] | None = None
         self.version = 0
         """How often what it shows has changed."""
         self.is_repainted = False
         """Whether its cells were sent to the terminal since somebody set this back."""
 
-    def show(self, picture: Image.Image | None) -> None:
-        """Show another picture, or none."""
-        if picture is not self._picture:
-            self._picture = picture
+    def show(self, picture: Image.Image | None, instead: str = "") -> None:
+        """Show another picture, or a word or two instead of none."""
+        if picture is not self._picture or instead != self._instead:
+            self._picture, self._instead = picture, instead
             self.draw_anew()
 
     def notify_style_update(self) -> None:
@@ -147,8 +148,10 @@ class Picture(Widget):
         )
 
     def _drawn(self) -> list[Strip]:
+        if self._picture is None:
+            return [Strip([Segment(self._instead[: self.size.width], self.rich_style)])]
         cells = self._cells_taken()
-        return self.draw_picture(self._picture, *cells) if self._picture is not None and cells else []
+        return self.draw_picture(self._picture, *cells) if cells else []
 
     def _cells_taken(self) -> tuple[int, int] | None:
         width, height = self.size
