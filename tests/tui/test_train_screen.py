@@ -10,6 +10,7 @@ from tests.tui.stories import HOSTILE, Story, long_story, make_project
 from tests.tui.walk import LARGE, SMALL, Walker, walk
 from trainer.run.lock import RunLock
 from tui import jobs
+from tui.screens.train import TrainScreen
 from tui.widgets.dialogs import Edit
 
 
@@ -225,7 +226,7 @@ def test_a_rate_that_ruins_the_network_or_is_past_is_remarked_on_and_none_is_ref
     walk(body)
 
 
-def test_a_second_enter_on_its_way_closes_a_dialog_only(live: Story) -> None:
+def test_a_second_key_on_its_way_closes_one_dialog_or_screen_only(live: Story) -> None:
     async def body(walker: Walker) -> None:
         await open_run(walker)
         for keys in (("enter", "enter"), ("escape", "escape")):
@@ -237,6 +238,10 @@ def test_a_second_enter_on_its_way_closes_a_dialog_only(live: Story) -> None:
                 (dialog.action_accept if keys[0] == "enter" else dialog.action_cancel)()
             await walker.misses("Change from the next step on")
             await walker.sees("gollum  running")
+        train = walker.app.screen
+        assert isinstance(train, TrainScreen)
+        train.action_back(), train.action_back()
+        await walker.sees("▸ gollum")
 
     walk(body)
 

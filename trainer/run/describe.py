@@ -81,8 +81,9 @@ def _validated(event: Event) -> str:
         (label, event.get(key))
         for label, key in (("held-out", "held_out"), ("training", "training"), ("mirrored", "mirrored"))
     ]
-    losses = ", ".join(f"{label} loss {float(loss):.4f}" for label, loss in sides if loss is not None)
-    return f"validation at step {event['step']:,}: {losses or 'nothing measured'}"
+    losses = ", ".join(f"{label} loss {float(loss):.1%}" for label, loss in sides if loss is not None)
+    told = f"{losses} of before training" if losses else "nothing measured"
+    return f"validation at step {event['step']:,}: {told}"
 
 
 def _health(event: Event) -> str:

@@ -4,17 +4,17 @@ from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from textual import events, on
-from textual.screen import ModalScreen, Screen
+from textual.screen import ModalScreen
 from textual.worker import Worker, WorkerState
 
 from trainer.errors import AppError
 from tui.keys import key_name, key_of
 from tui.problems import reported
-from tui.widgets.dialogs import Trouble
+from tui.widgets.dialogs import ClosesOnce, Trouble
 from tui.widgets.keyline import Hint, KeyLine
 
 
-class WizardScreen(Screen[None]):
+class WizardScreen(ClosesOnce[None]):
     """A screen of the wizard."""
 
     PURPOSE: ClassVar[str] = ""

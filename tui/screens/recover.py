@@ -88,7 +88,9 @@ class RecoverScreen(WizardScreen):
             return
         question = self._question
         if question is None or self._feed.view.status is Status.LOST:
-            self._close_answered()
+            # Behind a dialog it waits for that to be closed.
+            if self.app.screen is self:
+                self._close_answered()
             return
         if self._asked is None or self._asked.id != question.id:
             self._sent, self._waits, self._is_placed = "", False, False

@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 from textual.await_complete import AwaitComplete
 from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen, ScreenResultType
+from textual.screen import ModalScreen, Screen, ScreenResultType
 from textual.widgets import Button, Input, Static
 
 from trainer.errors import AppError
@@ -18,7 +18,15 @@ from tui.keys import bindings
 from tui.widgets.prompt_input import PromptInput
 
 
-class Dialog(ModalScreen[ScreenResultType]):
+class ClosesOnce(Screen[ScreenResultType]):
+    """A screen that lets nothing but itself be closed."""
+
+    def dismiss(self, result: ScreenResultType | None = None) -> AwaitComplete:
+        """Close; a second key that was on its way meanwhile would close the screen below."""
+        return super().dismiss(result) if self.app.screen is self else AwaitComplete()
+
+
+class Dialog(ClosesOnce[ScreenResultType], ModalScreen[ScreenResultType]):
     """What lies over a screen until it is answered, once."""
 
     # Here too, as Textual keeps the app's own keys from a dialog.
@@ -27,10 +35,6 @@ class Dialog(ModalScreen[ScreenResultType]):
     async def action_help(self) -> None:
         """Explain the screen below and the dialog's keys."""
         await self.run_action("app.help")
-
-    def dismiss(self, result: ScreenResultType | None = None) -> AwaitComplete:
-        """Close; a second key that was on its way meanwhile would close the screen below."""
-        return super().dismiss(result) if self.app.screen is self else AwaitComplete()
 
 
 class Confirm(Dialog[bool]):
