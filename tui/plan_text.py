@@ -56,7 +56,8 @@ def memory_lines(plan: Plan, width: int) -> list[str]:
     unit, size = ("GiB", GIB) if total >= 2 * GIB else ("MiB", MIB)
     digits = 1 if unit == "GiB" else 0
     fits = {True: "fits", False: "too much", None: "free unknown"}[plan.own.fits]
-    head = f"{word} {total / size:,.{digits}f} {unit}" + (f" of {size_text(free)} free" if free is not None else "")
+    of = "" if free is None else f" of {size_text(free)} {plan.target.free_word}"
+    head = f"{word} {total / size:,.{digits}f} {unit}{of}"
     figures = [f"{sign} {name} {amount / size:,.{digits}f}" for sign, (name, amount) in zip(PARTS, named, strict=True)]
     lines = [f"{head}  {fits}", stacked_bar([amount for _, amount in named], free or total, width)]
     return [*lines, *packed(figures, width), *_way_lines(plan, width)]
@@ -78,7 +79,7 @@ def _way_lines(plan: Plan, width: int) -> list[str]:
     if own is None or own.fits is not False:
         return [f"Way    {own.rung.name}"] if own else []
     if best is None:
-        return wrapped("! Nothing below it fits either. Free some memory first.", width)
+        return wrapped(f"! Nothing below it fits either. {plan.target.remedy}", width)
     return wrapped(f"! {best.rung.name} fits with {size_text(best.rung.parts.total)}: Ctrl+R takes it.", width)
 
 

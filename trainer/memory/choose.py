@@ -25,7 +25,7 @@ def choose_rung(plan: Plan) -> tuple[RungPlan | None, str]:
     if own.fits:
         return own, "what is set fits"
     free = size_text(plan.target.free_bytes or 0)
-    short = f"what is set needs {size_text(own.rung.parts.total)} and {free} is free"
+    short = f"what is set needs {size_text(own.rung.parts.total)} and {free} is {plan.target.free_word}"
     if plan.config.memory.rung == "pinned":
         return own, f"{short}, but memory.rung is pinned"
     if plan.target.shares_ram:
