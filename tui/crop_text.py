@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trainer.text import printable
-from tui.words import counted, fit
+from tui.words import counted, fit, without_options
 
 if TYPE_CHECKING:
     from trainer.pictures.check import CheckReport
@@ -128,7 +128,7 @@ def frame_text(name: str, proposal: "Proposal", mode: str) -> str:
 
 def report_lines(report: "CheckReport") -> list[str]:
     """Return the whole of what was found on a folder: advice, then sizes and shapes, then remark by remark."""
-    lines = [*report.warnings, *report.suggestions]
+    lines = [*report.warnings, *map(without_options, report.suggestions)]
     for title, counts in (("Shorter side in pixels", report.short_sides), ("Shape", report.shapes)):
         widest = max([1, *counts.values()])
         lines += ["", title]

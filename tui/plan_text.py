@@ -7,7 +7,7 @@ from trainer.config import RunConfig
 from trainer.memory import Plan
 from trainer.schedule import Schedule
 from trainer.text import duration_text, rate_text, size_text
-from tui.words import wrapped
+from tui.words import without_options, wrapped
 
 GIB, MIB = 1 << 30, 1 << 20
 PARTS = ("█", "▓", "▒", "░")
@@ -137,7 +137,7 @@ def drawn(values: Sequence[float]) -> str:
 
 def warning_lines(warnings: Sequence[str], width: int) -> list[str]:
     """Return warnings, each marked and wrapped."""
-    return [line for warning in warnings for line in wrapped(f"! {warning}", width)]
+    return [line for warning in warnings for line in wrapped(f"! {without_options(warning)}", width)]
 
 
 def plan_lines(plan: Plan, width: int) -> list[str]:

@@ -158,7 +158,7 @@ def test_what_was_found_can_be_read_in_full(projects: Path) -> None:
         await open_crop(walker, project)
         await walker.sees("2 fine, 1 with a remark", "a copy")
         await walker.press("i")
-        await walker.sees("What was found on the pictures", "Only 3 usable pictures", "Shorter side in pixels")
+        await walker.sees("What was found on the pictures", "Only 3 usable pictures", "leave one out: ")
         await walker.press("end")
         await walker.sees("! twin.jpg: ", "it is the same", "file as rocket.jpg")
         await walker.press("escape")

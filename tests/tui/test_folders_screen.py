@@ -222,7 +222,7 @@ def test_a_typed_model_is_downloaded_with_a_bar_and_the_download_can_be_stopped(
 
 def test_a_hub_that_cannot_be_reached_says_what_to_do(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fetch(name, progress, cancelled):  # type: ignore[no-untyped-def]
-        raise AppError("The Hub cannot be reached", "owner/model could not be downloaded.", "Fetch it elsewhere.")
+        raise AppError("The Hub cannot be reached", "owner/model could not be downloaded.", "Give it (--model F).")
 
     monkeypatch.setattr(screen, "fetch_model", fetch)
 
@@ -232,7 +232,7 @@ def test_a_hub_that_cannot_be_reached_says_what_to_do(home: Path, monkeypatch: p
         await walker.press("enter", "enter", "enter")
         await walker.type("owner/model")
         await walker.press("enter")
-        await walker.sees("The Hub cannot be reached", "Fetch it elsewhere.")
+        await walker.sees("The Hub cannot be reached", "Give it.")
         await walker.press("enter")
         await walker.sees("owner/model")
 

@@ -57,7 +57,7 @@ def require_faces() -> None:
         raise AppError(
             "Faces need OpenCV",
             "Finding faces needs the package opencv-python-headless, at least 4.10 and below 5.",
-            "Install it with: pip install 'hypernet-wizard[faces]', or take --mode focal or center.",
+            "Install it with: pip install 'hypernet-wizard[faces]', or frame otherwise (--mode focal or center).",
         )
 
 
@@ -98,7 +98,7 @@ def _by_yunet(image: Image.Image, model: Path) -> list[Face]:
         raise AppError(
             "Cannot use the face model",
             f"{printable(model)}: {printable(error, 120)}",
-            "Give YuNet's ONNX file (face_detection_yunet_2023mar.onnx), or leave --face-model out.",
+            "Give YuNet's ONNX file (face_detection_yunet_2023mar.onnx), or none (leave --face-model out).",
         ) from None
     boxes = [] if rows is None else [(*row[:4], row[-1]) for row in rows]
     return [_face(box, image.size) for box in boxes]

@@ -12,6 +12,7 @@ from tui.keys import key_name, key_of
 from tui.problems import reported
 from tui.widgets.dialogs import Trouble
 from tui.widgets.keyline import Hint, KeyLine
+from tui.words import without_options
 
 
 class WizardScreen(Screen[None]):
@@ -115,4 +116,5 @@ class WizardScreen(Screen[None]):
 
     def show_trouble(self, error: AppError) -> None:
         """Show a dialog that says what is wrong."""
-        self.app.push_screen(Trouble(error))
+        told = without_options(error.message), without_options(error.hint)
+        self.app.push_screen(Trouble(AppError(error.title, *told)))

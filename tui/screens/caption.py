@@ -26,7 +26,7 @@ from tui.widgets.long_list import LongList
 from tui.widgets.picture import Loaded, Picture, load_picture
 from tui.widgets.prompt_input import PromptInput
 from tui.widgets.report import Report
-from tui.words import counted
+from tui.words import counted, without_options
 
 if TYPE_CHECKING:
     from trainer.project import Project
@@ -290,7 +290,7 @@ class CaptionScreen(BulkActions):
         ]
 
         def read() -> None:
-            remarks = check_captions(pictures, count).remarks
+            remarks = map(without_options, check_captions(pictures, count).remarks)
             self.post_message(self._Found([*remarks, *([""] if long else []), *long] or ["Nothing to remark on."]))
 
         self.in_background(read, "looking at captions", "report")

@@ -29,7 +29,7 @@ from tui.widgets.dialogs import Field as DialogField
 from tui.widgets.fields import Accepted, Choice, ChoiceField, Field, FieldChanged, FieldRow, TextField
 from tui.widgets.fold import Fold
 from tui.widgets.line import Line
-from tui.words import wrapped
+from tui.words import without_options, wrapped
 
 if TYPE_CHECKING:
     from trainer.memory import Plan
@@ -200,7 +200,7 @@ class SettingsScreen(StepScreen):
             try:
                 self._plan, self._plan_error = make_plan(project, config), ""
             except AppError as error:
-                self._plan, self._plan_error = None, printable(error, 400)
+                self._plan, self._plan_error = None, printable(without_options(str(error)), 400)
             self._planned = config
             self.post_message(Renewed())
 

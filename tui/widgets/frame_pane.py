@@ -19,6 +19,7 @@ from tui.crop_text import frame_text
 from tui.messages import Renewed
 from tui.widgets.framed_picture import FramedPicture
 from tui.widgets.line import Line
+from tui.words import without_options
 
 _KEPT = 48
 """Pictures kept in memory, of some 300 KB each."""
@@ -121,7 +122,7 @@ class FramePane(Vertical):
         except PictureError as error:
             self._known[wanted.key] = str(error)
         except AppError as error:
-            self._known[wanted.key] = f"{error.message} {error.hint}"
+            self._known[wanted.key] = without_options(f"{error.message} {error.hint}")
         else:
             self._known[wanted.key] = self._seen[wanted.path] = proposal
         for kept in (self._known, self._seen):
