@@ -101,7 +101,12 @@ def test_modes_of_one_picture_and_of_all_are_kept_and_undone(project: Project) -
         await walker.press("s")
         await walker.sees("All pictures: focal point", "· focal point, 64 px")
         await walker.press("u")
-        await walker.sees("Undone: framing of all pictures", "· centre, 64 px")
+        frame = await walker.sees("Undone: framing of all pictures", "· centre, 64 px")
+        assert "All pictures:" not in frame
+        await walker.press("i")
+        frame = await walker.sees("What was found on the pictures")
+        assert "Undone:" not in frame
+        await walker.press("escape")
         await walker.press("m")
         await walker.sees("centre, 64 px, mirrored copies")
         await walker.press("x")
