@@ -1,12 +1,13 @@
 """A run's needs as few lines beside its settings: memory with its parts, time, disk, the rate, and warnings."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from trainer.config import RunConfig
 from trainer.memory import Plan
 from trainer.schedule import Schedule
 from trainer.text import duration_text, rate_text, size_text
+from tui.settings_form import settings
 from tui.words import without_options, wrapped
 
 GIB, MIB = 1 << 30, 1 << 20
@@ -138,6 +139,13 @@ def drawn(values: Sequence[float]) -> str:
 def warning_lines(warnings: Sequence[str], width: int) -> list[str]:
     """Return warnings, each marked and wrapped."""
     return [line for warning in warnings for line in wrapped(f"! {without_options(warning)}", width)]
+
+
+def wrong_lines(problems: Mapping[str, str], width: int) -> list[str]:
+    """Return which settings are wrong and what to type, in place of what they would take."""
+    labels = {name: setting.label for name, setting in settings().items()}
+    named = [f"{labels.get(name, name)}: {problem}" for name, problem in problems.items()]
+    return [*warning_lines(named, width), "", *wrapped("What the run takes is told again when it is right.", width, 0)]
 
 
 def plan_lines(plan: Plan, width: int) -> list[str]:
