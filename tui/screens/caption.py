@@ -17,7 +17,7 @@ from tui.caption_text import remark_of, row_text, same_text, summary_text, token
 from tui.keys import bindings
 from tui.messages import Renewed
 from tui.screens.caption_bulk import BulkActions
-from tui.screens.caption_form import changes_of, source_rows
+from tui.screens.caption_form import changes_of, hidden_fields, source_rows
 from tui.screens.step import Problem
 from tui.widgets.caption_area import CaptionArea
 from tui.widgets.form_dialog import FormDialog
@@ -271,7 +271,7 @@ class CaptionScreen(BulkActions):
             self._show_list()
 
         rows = source_rows(settings, list_captioners(settings))
-        self.app.push_screen(FormDialog("Write captions", rows), accepted)
+        self.app.push_screen(FormDialog("Write captions", rows, hidden=hidden_fields), accepted)
 
     def action_undo(self) -> None:
         """Take the last change back."""
