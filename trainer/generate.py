@@ -98,7 +98,7 @@ class Artist:
         request = request.settled(self.setup.size_px)
         factor = vae_factor(self.base.vae)
         if request.width % factor or request.height % factor or min(request.width, request.height) < 4 * factor:
-            why = f"{request.width}x{request.height} is not a size that this model draws."
+            why = f"{request.width}×{request.height} is not a size that this model draws."
             raise AppError("Bad size", why, f"Take multiples of {factor} from {4 * factor} on.")
         wanted = wanted_networks(request, self.setup.folders)
         for warning in wanted.warnings:
