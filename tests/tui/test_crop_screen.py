@@ -155,6 +155,23 @@ def test_faces_are_not_offered_where_they_cannot_be_found(project: Project, monk
     assert read_choices(project.root).modes == {}
 
 
+def test_a_picture_without_a_face_says_how_it_is_framed_instead(project: Project) -> None:
+    pytest.importorskip("cv2")
+
+    async def body(walker: Walker) -> None:
+        await open_crop(walker, project)
+        await walker.sees("3 fine", "astronaut.png  512×512")
+        await walker.press("a", "s")
+        await walker.sees("those without one by their focal point", "▸ ✓ astronaut.png    no face, focal")
+        await walker.sees("no face, focal: 512×512", "No face was found in it;", "coffee.png       face")
+        await walker.press("ctrl+n")
+        await walker.sees("Caption ●")
+        await walker.press("2")
+        await walker.sees("coffee.png       no face, focal")
+
+    walk(body)
+
+
 def test_what_was_found_can_be_read_in_full(projects: Path) -> None:
     project = photo_project(projects, "astronaut", "rocket")
     shutil.copy(project.pictures / "rocket.jpg", project.pictures / "twin.jpg")

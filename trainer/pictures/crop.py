@@ -140,7 +140,7 @@ def _cuts(picture: Picture, options: CropOptions, manual: Frame | None) -> tuple
         raise PictureError(reason)
     kept = sum(kept_share(cut.frame, width, height) for cut in cuts)
     cutting = (cut_away(kept),) if manual is None and kept < LEAST_KEPT and options.mode != "face" else ()
-    return cuts, (*enlarging, *cutting, *notes)
+    return cuts, (*notes, *enlarging, *cutting)
 
 
 def _resized(image: Image.Image, box: tuple[float, float, float, float], size: tuple[int, int]) -> Image.Image:

@@ -24,6 +24,8 @@ _SMALLEST_PX = 32
 _OVERLAP = 0.3
 """Boxes of which the smaller shares this much of its area with the larger are one face."""
 
+NO_FACE = "no face was found in it; it is framed by its focal point"
+"""What the mode "face" notes on a picture without one."""
 
 Box = tuple[float, ...]
 """Left, top, width, height in pixels, and the certainty."""

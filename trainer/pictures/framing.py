@@ -7,7 +7,7 @@ from pathlib import Path
 from PIL import Image
 
 from trainer.pictures.decode import Header, PictureError
-from trainer.pictures.faces import faces_available, find_faces
+from trainer.pictures.faces import NO_FACE, faces_available, find_faces
 from trainer.pictures.geometry import STEP_PX, Frame, aspect_size, center_frame, enlargement, frame_around, inside
 from trainer.pictures.options import AutoSizeOptions, CropOptions
 from trainer.pictures.portrait import face_frame, with_heads
@@ -67,7 +67,7 @@ def cuts_for(rgb: Image.Image, header: Header, options: CropOptions) -> tuple[li
         if faces:
             return [Cut(face_frame(width, height, *out, faces), *out)], ()
         frame = _focal_frame(rgb, width, height, out, options, faces=False)
-        return [Cut(frame, *out)], ("no face was found in it; it is framed by its focal point",)
+        return [Cut(frame, *out)], (NO_FACE,)
     return [Cut(center_frame(width, height, *out), *out)], ()
 
 
