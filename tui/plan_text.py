@@ -57,10 +57,10 @@ def memory_lines(plan: Plan, width: int) -> list[str]:
     unit, size = ("GiB", GIB) if total >= 2 * GIB else ("MiB", MIB)
     digits = 1 if unit == "GiB" else 0
     fits = {True: "fits", False: "too much", None: "free unknown"}[plan.own.fits]
-    of = "" if free is None else f" of {size_text(free)} {plan.target.free_word}"
+    of = "" if free is None else f", limit {size_text(free)}" if plan.target.limited else f" of {size_text(free)} free"
     head = f"{word} {total / size:,.{digits}f} {unit}{of}"
     figures = [f"{sign} {name} {amount / size:,.{digits}f}" for sign, (name, amount) in zip(PARTS, named, strict=True)]
-    lines = [f"{head}  {fits}", stacked_bar([amount for _, amount in named], free or total, width)]
+    lines = [*packed([head, fits], width), stacked_bar([amount for _, amount in named], free or total, width)]
     return [*lines, *packed(figures, width), *_way_lines(plan, width)]
 
 

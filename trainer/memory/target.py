@@ -39,11 +39,6 @@ class Target:
         return "VRAM" if self.kind == "cuda" else "RAM"
 
     @property
-    def free_word(self) -> str:
-        """What `free_bytes` are."""
-        return "allowed" if self.limited else "free"
-
-    @property
     def remedy(self) -> str:
         """What to do where nothing fits."""
         return "Raise the limit first." if self.limited else "Free some memory first."
