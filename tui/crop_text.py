@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trainer.pictures.faces import NO_FACE
-from trainer.text import printable
-from tui.words import counted, fit, without_options
+from trainer.text import printable, without_options
+from tui.words import counted, fit
 
 if TYPE_CHECKING:
     from trainer.pictures.check import CheckReport

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from trainer.base_model.find import FoundModel, find_a1111_folders, find_models
 from trainer.errors import AppError
-from trainer.text import printable, size_text
-from tui.words import table, without_options
+from trainer.text import printable, size_text, without_options
+from tui.words import table
 
 _HUB_PREFIX = "models--"
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from trainer.config import RunConfig
 from trainer.memory import Plan
 from trainer.schedule import Schedule
-from trainer.text import duration_text, rate_text, size_text
+from trainer.text import duration_text, rate_text, size_text, without_options
 from tui.settings_form import settings
-from tui.words import without_options, wrapped
+from tui.words import wrapped
 
 GIB, MIB = 1 << 30, 1 << 20
 PARTS = ("█", "▓", "▒", "░")

@@ -7,8 +7,7 @@ from trainer.run.events import EventReader
 from trainer.run.folder import RunFolder
 from trainer.run.status import read_status
 from trainer.studio import answer_of, ask, close_studio, open_studio
-from trainer.text import printable
-from tui.words import without_options
+from trainer.text import printable, without_options
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """Numbers and standings as people read them."""
 
 import math
-import re
 import textwrap
 from collections.abc import Sequence
 
@@ -55,11 +54,6 @@ def direction(points: Sequence[StepPoint]) -> str:
 
 
 ARROWS = {"falling": "↓", "rising": "↑", "level": "→", "": ""}
-
-
-def without_options(text: str) -> str:
-    """Return a message without the options and commands that it gives in brackets: here are keys and fields instead."""
-    return re.sub(r"\s\([^()]*(?:--[a-z]|`hypernet )[^()]*\)", "", text)
 
 
 def age_text(seconds: float) -> str:

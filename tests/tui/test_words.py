@@ -6,7 +6,7 @@ import pytest
 from rich.cells import cell_len
 
 from trainer.run.facts import StepPoint
-from tui.words import age_text, bar, direction, fit, loss_text, table, without_options
+from tui.words import age_text, bar, direction, fit, loss_text, table
 
 
 def points(losses: list[float]) -> list[StepPoint]:
@@ -46,8 +46,3 @@ def test_a_table_aligns_its_columns_and_cuts_the_first_one_first() -> None:
     lines = table([("a-very-long-name", "running", "step 1"), ("b", "paused", "step 22")], 28)
     assert lines == ["a-very-lo…  running  step 1", "b           paused   step 22"]
     assert all(cell_len(line) <= 12 for line in table([("name", "running", "step 1,000")], 12))
-
-
-def test_messages_lose_what_only_a_command_line_needs() -> None:
-    told = "Take another (--name), or crop (`hypernet crop NAME`); complete files (1 of 2) are kept."
-    assert without_options(told) == "Take another, or crop; complete files (1 of 2) are kept."

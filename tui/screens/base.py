@@ -8,11 +8,11 @@ from textual.screen import ModalScreen, Screen
 from textual.worker import Worker, WorkerState
 
 from trainer.errors import AppError
+from trainer.text import without_options
 from tui.keys import key_name, key_of
 from tui.problems import reported
 from tui.widgets.dialogs import Trouble
 from tui.widgets.keyline import Hint, KeyLine
-from tui.words import without_options
 
 
 class WizardScreen(Screen[None]):

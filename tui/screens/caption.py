@@ -12,7 +12,7 @@ from textual.widgets import Input, TextArea
 
 from trainer.captions.store import Stored, hash_of
 from trainer.errors import AppError
-from trainer.text import is_hidden, printable
+from trainer.text import is_hidden, printable, without_options
 from tui.caption_text import remark_of, row_text, same_text, summary_text, tokens_text, words_of
 from tui.keys import bindings
 from tui.messages import Renewed
@@ -26,7 +26,7 @@ from tui.widgets.long_list import LongList
 from tui.widgets.picture import Loaded, Picture, load_picture
 from tui.widgets.prompt_input import PromptInput
 from tui.widgets.report import Report
-from tui.words import counted, without_options
+from tui.words import counted
 
 if TYPE_CHECKING:
     from trainer.project import Project

@@ -16,7 +16,7 @@ from trainer.config import RunConfig, save_preset
 from trainer.config.presets import preset_name
 from trainer.config.read import difference
 from trainer.errors import AppError
-from trainer.text import printable
+from trainer.text import printable, without_options
 from tui.journey import Journey
 from tui.keys import bindings
 from tui.messages import Renewed
@@ -29,7 +29,7 @@ from tui.widgets.dialogs import Field as DialogField
 from tui.widgets.fields import Accepted, Choice, ChoiceField, Field, FieldChanged, FieldRow, TextField
 from tui.widgets.fold import Fold
 from tui.widgets.line import Line
-from tui.words import without_options, wrapped
+from tui.words import wrapped
 
 if TYPE_CHECKING:
     from trainer.memory import Plan

@@ -15,11 +15,11 @@ from trainer.pictures.decode import PictureError
 from trainer.pictures.geometry import Frame
 from trainer.pictures.options import CropOptions
 from trainer.pictures.propose import Proposal, by_hand, propose
+from trainer.text import without_options
 from tui.crop_text import frame_text
 from tui.messages import Renewed
 from tui.widgets.framed_picture import FramedPicture
 from tui.widgets.line import Line
-from tui.words import without_options
 
 _KEPT = 48
 """Pictures kept in memory, of some 300 KB each."""
