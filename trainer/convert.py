@@ -32,7 +32,9 @@ def convert(
     if out.suffix.lower() not in SUFFIXES:
         raise AppError("Unknown layout", f"{printable(out)} ends in neither .pt nor .safetensors.", "Name it so.")
     if out.exists() and not overwrite:
-        raise AppError("File exists", f"{printable(out)} is there already.", "Take another --out or add --overwrite.")
+        raise AppError(
+            "File exists", f"{printable(out)} is there already.", "Name another file (--out; --overwrite replaces it)."
+        )
     name = check_name(out.stem)
     nets = [load(source) for source in sources]
     net = nets[0] if len(nets) == 1 else average(nets, shares)

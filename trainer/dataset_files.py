@@ -25,7 +25,7 @@ def find_training_pictures(folder: Path, settings: DataSettings) -> tuple[list[T
     """
     if not folder.is_dir():
         raise AppError(
-            "No training pictures", f"{printable(folder)} does not exist.", "Run `hypernet crop PROJECT` first."
+            "No training pictures", f"{printable(folder)} does not exist.", "Crop first (`hypernet crop PROJECT`)."
         )
     pictures, warnings = [], []
     for path in picture_files(folder):
@@ -39,7 +39,7 @@ def find_training_pictures(folder: Path, settings: DataSettings) -> tuple[list[T
         raise AppError(
             "No training pictures",
             f"{printable(folder)} holds no picture that can be used. {' '.join(warnings[:3])}".strip(),
-            "Run `hypernet crop PROJECT` first.",
+            "Crop first (`hypernet crop PROJECT`).",
         )
     few = few_pictures_warning(len(pictures))
     if few:

@@ -36,7 +36,7 @@ def divergence(prepared: Prepared, step: int, rate: float, result: StepResult, n
         "Training diverged",
         f"The loss of step {step + 1:,} {what} ({shown}{more}; timesteps {', '.join(map(str, timesteps[:NAMED]))}; "
         f"learning rate {rate_text(rate)}). The step was not applied.",
-        "Start a new run from an earlier checkpoint, --set network.start_from=FILE.pt, with a lower learning rate.",
+        "Start a new run from an earlier checkpoint (--set network.start_from=FILE.pt) with a lower learning rate.",
         {"pictures": names, "timesteps": timesteps, "learning_rate": rate, "loss": result.loss},
     )
 

@@ -7,7 +7,8 @@ class AppError(Exception):
     Args:
         title: A few words, e.g. "No pictures found".
         message: What happened and where (file, field, value).
-        hint: What to do about it.
+        hint: What to do about it; an option or command that does it stands in brackets, e.g. "(--name)", as the wizard
+            leaves these out.
     """
 
     def __init__(self, title: str, message: str, hint: str = "") -> None:

@@ -170,7 +170,7 @@ def explain(error: Exception, run: Path, log: Path) -> AppError:
     said = first_line(error)
     kind = kind_of(error)
     if kind is FaultKind.MEMORY:
-        hint = "Free some memory, then resume the run, or with less: --set memory.gradient_checkpointing=true."
+        hint = "Free some memory, then resume the run, or with less (--set memory.gradient_checkpointing=true)."
         return AppError("Out of memory", said, hint)
     if kind is FaultKind.CUDA:
         return AppError("GPU fault", said, device_advice(str(error)))
@@ -202,8 +202,8 @@ _DEVICE_ADVICE = (
     (("launch timed out",), "The card also drives a screen and was too slow: take a smaller memory.micro_batch."),
     (
         ("CUBLAS_STATUS_NOT_INITIALIZED", "CUDNN_STATUS_INTERNAL_ERROR", "CUBLAS_STATUS_INTERNAL_ERROR"),
-        "Usually nearly no VRAM was left: close other programs on the card, or resume with less memory, e.g. "
-        "--set memory.gradient_checkpointing=true.",
+        "Usually nearly no VRAM was left: close other programs on the card, or resume with less memory "
+        "(--set memory.gradient_checkpointing=true).",
     ),
     (
         ("illegal memory access", "misaligned address", "illegal instruction", "unspecified launch failure"),

@@ -98,7 +98,7 @@ class Artist:
         request = request.settled(self.setup.size_px)
         factor = vae_factor(self.base.vae)
         if request.width % factor or request.height % factor or min(request.width, request.height) < 4 * factor:
-            why = f"{request.width}x{request.height} is not a size that this model draws."
+            why = f"{request.width}×{request.height} is not a size that this model draws."
             raise AppError("Bad size", why, f"Take multiples of {factor} from {4 * factor} on.")
         wanted = wanted_networks(request, self.setup.folders)
         for warning in wanted.warnings:
@@ -147,7 +147,7 @@ class Artist:
             raise AppError(
                 "Out of memory",
                 f"One picture of this size does not fit into the memory of {self.denoiser.device}.",
-                "Take a smaller --size, or --device cpu.",
+                "Take a smaller size (--size), or draw on the processor (--device cpu).",
             ) from error
         self.say(f"Memory is too small for {count} pictures at once; drawing {count // 2}.")
         return count // 2
@@ -241,7 +241,7 @@ def _named(text: str, strength: float, known: Mapping[str, Path]) -> tuple[Path,
         path = known.get(name) or Path(name).expanduser()
         if path.is_file():
             return path, weight
-    hint = "Give the path of a .pt file or the name of one that lies beside the run or in --hypernetwork-dir."
+    hint = "Give the path of a .pt file or the name of one beside the run or in a named folder (--hypernetwork-dir)."
     raise AppError("No such hypernetwork", f"There is no {printable(text)}.", hint)
 
 

@@ -49,7 +49,7 @@ def install(
     name = check_name(name or source.stem)
     if program.kind == "Forge":
         why = f"{printable(program.root)} is Forge, which reads the tag but applies no hypernetwork."
-        raise AppError("No effect there", why, "Export it as a LoRA: hypernet export FILE --to lora --model BASE")
+        raise AppError("No effect there", why, "Export it as a LoRA (`hypernet export FILE --to lora --model BASE`).")
     net = load(source)
     net.name = name
     folder = program.hypernetworks
@@ -73,10 +73,10 @@ def _refuse_taken(target: Path, overwrite: bool) -> None:
     foreign = [path for path in namesakes if path != target]
     if foreign:
         why = f"{printable(foreign[0])} has the same name, and A1111 may take either."
-        raise AppError("Name taken", why, "Take another one with --name.")
+        raise AppError("Name taken", why, "Take another one (--name).")
     if namesakes and not overwrite:
         why = f"{printable(target)} is another hypernetwork."
-        raise AppError("Name taken", why, "Take another one with --name, or replace it with --overwrite.")
+        raise AppError("Name taken", why, "Take another one (--name), or replace it (--overwrite).")
 
 
 def _neighbours(target: Path, was_there: bool) -> list[str]:

@@ -52,7 +52,7 @@ class Previewer:
         """Draw smaller from now on, as this size failed; return what changes, for people."""
         self.level += 1
         width, height = self.size
-        return f"The next one is {width}x{height} px."
+        return f"The next one is {width}×{height} px."
 
     @property
     def size(self) -> tuple[int, int]:

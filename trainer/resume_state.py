@@ -79,7 +79,7 @@ def read_state(folder: Path) -> tuple[ResumeState | None, list[str]]:
         raise AppError(
             "State damaged",
             f"None of the states in {printable(folder)} can be read.",
-            "Start a new run from its last checkpoint: --set network.start_from=FILE.pt.",
+            "Start a new run from its last checkpoint (--set network.start_from=FILE.pt).",
         )
     return None, []
 

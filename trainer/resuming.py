@@ -23,7 +23,7 @@ def check_fits(state: ResumeState, prepared: Prepared, folder: RunFolder) -> Non
         raise AppError(
             "Base model changed",
             f"{printable(prepared.config.model.path)} is not the model that this run began with.",
-            "Put the old file back, or start a new run with --set network.start_from=CHECKPOINT.pt.",
+            "Put the old file back, or start a new run from a checkpoint (--set network.start_from=CHECKPOINT.pt).",
         )
     present = {name: tensor.shape for name, tensor in prepared.net.state_dict().items()}
     if present != {name: tensor.shape for name, tensor in state.weights.items()}:

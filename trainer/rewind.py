@@ -103,7 +103,7 @@ def prepare_rewind(folder: RunFolder, to: Target, settings: Mapping[str, Any] | 
         raise AppError(
             "Nothing to train",
             f"Step {step:,} is the last one: training.steps is {config.training.steps:,} in total.",
-            f"Give more steps: --steps {2 * step}.",
+            f"Give more steps (--steps {2 * step}).",
         )
     history = [event for event in _until(events, step) if not _is_overridden(event, changed)]
     try:

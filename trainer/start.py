@@ -34,14 +34,14 @@ def start_run(project: Project, config: RunConfig, say: Callable[[str], None] = 
         raise AppError(
             "No base model",
             f"{printable(project.name)} has no base model.",
-            "Give one with --set model.path=FILE.",
+            "Give it one (--set model.path=FILE).",
         )
     training_folder = project.root / config.data.folder
     if not training_folder.is_dir() or not picture_files(training_folder):
         raise AppError(
             "No training pictures",
             f"{printable(training_folder)} holds no pictures.",
-            f"Run `hypernet crop {printable(project.name)}` first, or set data.folder.",
+            f"Crop first (`hypernet crop {printable(project.name)}`), or set data.folder.",
         )
     config, note = fitted(project, settled(config))
     if note:

@@ -35,6 +35,11 @@ def _shown(character: str) -> str:
     return character
 
 
+def without_options(text: str) -> str:
+    """Return a message without the options and commands that it gives in brackets: the wizard has keys and fields."""
+    return re.sub(r"\s\([^()]*(?:--[a-z]|`hypernet )[^()]*\)", "", text)
+
+
 def nearest(name: str, names: Iterable[str]) -> str:
     """Return " Did you mean X?" for the nearest of `names`, or an empty string."""
     found = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)

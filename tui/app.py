@@ -9,6 +9,7 @@ from textual import on
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.filter import LineFilter
+from textual.notifications import Notify
 from textual.screen import Screen
 from textual.worker import get_current_worker
 
@@ -93,6 +94,7 @@ class WizardApp(App[None], inherit_bindings=False):
 
     def on_mount(self) -> None:
         """Show Home."""
+        self.screen_change_signal.subscribe(self, self.drop_notices, immediate=True)
         self.push_screen(HomeScreen(begins_demo=self._begins_demo))
         self.set_timer(LOAD_AHEAD_S, self._load_ahead)
         try:
@@ -101,6 +103,14 @@ class WizardApp(App[None], inherit_bindings=False):
             self.push_screen(Trouble(error))
         if self._drawing is not None and self._drawing.notice:
             self.notify(self._drawing.notice, severity="warning", markup=False)
+
+    @on(Notify)
+    def drop_notices(self, _: object) -> None:
+        """Take away what was told before: there is one notice at a time, and none outlives its screen."""
+        self.clear_notifications()
+        for screen in self.screen_stack:
+            # Textual leaves the holder of a notice that is cleared, an empty row each.
+            screen.query("ToastHolder").remove()
 
     def post_display_hook(self) -> None:
         """Put real pictures over the half blocks of a frame, where the user wants them and the terminal can."""

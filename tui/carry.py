@@ -1,6 +1,8 @@
 """Taking a result to where it is used. What needs torch is done by `hypernet` itself; functions block."""
 
+import contextlib
 import json
+import logging
 import subprocess
 import sys
 import time
@@ -29,27 +31,57 @@ class Installed:
 
 
 def likely_folder() -> str:
-    """Return the folder of the drawing program that is found here; empty without one."""
+    """Return the folder installed into last, else that of the drawing program that is found here; empty without one."""
     from trainer.programs import find_programs
 
+    with contextlib.suppress(OSError, ValueError):
+        last = _last_folder().read_text(encoding="utf-8")
+        if last and Path(last).is_dir():
+            return last
     found = find_programs()
     return str(found[0].root) if found else ""
 
 
-def install(checkpoint: Path, folder: str, name: str, cancelled: Cancelled = lambda: False) -> Installed:
-    """Install a checkpoint.
+def install(
+    checkpoint: Path, folder: str, name: str, cancelled: Cancelled = lambda: False, *, overwrite: bool = False
+) -> Installed:
+    """Install a checkpoint, and remember where.
 
     Raises:
-        AppError: what the command said.
+        AppError: what the command said; `offers_overwrite` tells whether only a file of this name is in the way.
     """
     place = str(Path(folder.strip()).expanduser())
-    told = _told(["install", str(checkpoint), "--to", place, "--name", name.strip(), "--json"], cancelled)
+    more = ["--overwrite"] if overwrite else []
+    told = _told(["install", str(checkpoint), "--to", place, "--name", name.strip(), *more, "--json"], cancelled)
+    _remember(place)
     return Installed(
         printable(told["path"], 1000),
         printable(told["tag"], 300),
         bool(told["was_there"]),
         tuple(printable(note, 400) for note in told["notes"]),
     )
+
+
+def offers_overwrite(error: AppError) -> bool:
+    """Tell whether a refused installation would be done if it may replace a file."""
+    return "--overwrite" in error.hint
+
+
+def _last_folder() -> Path:
+    from platformdirs import user_state_path
+
+    return user_state_path("hypernet-wizard") / "install-folder"
+
+
+def _remember(folder: str) -> None:
+    from trainer.files import write_atomic
+
+    file = _last_folder()
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_atomic(file, folder)
+    except OSError as error:
+        logging.getLogger(__name__).warning("%s could not be written: %s", file, error)
 
 
 def export(

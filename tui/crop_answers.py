@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, cast
 
 from trainer.pictures.check import CheckReport, recorded_report
 from trainer.pictures.choices import Choices, read_choices, write_choices
-from trainer.pictures.faces import faces_available
+from trainer.pictures.faces import NO_FACE, faces_available
 from trainer.pictures.geometry import Frame
 from trainer.pictures.look import picture_files
+from trainer.pictures.manifest import read_manifest
 from trainer.pictures.options import CropOptions, Mode
 from tui.crop_text import BY_HAND, MODES, Verdict, settings_text, verdicts_of
 
@@ -82,6 +83,8 @@ class Survey:
     verdicts: Mapping[str, Verdict]
     """By file name; of the report."""
     has_faces: bool
+    faceless: frozenset[str]
+    """Names of pictures in which cropping looked for faces and found none."""
 
 
 def survey(project: "Project") -> Survey:
@@ -95,7 +98,9 @@ def survey(project: "Project") -> Survey:
     paths = tuple(picture_files(project.pictures))
     answers = Answers(crop_options(project), read_choices(project.root))
     report = read_report(project, answers.options) if paths else None
-    return Survey(paths, answers, report, verdicts_of(report), faces_available())
+    entries = read_manifest(project.processed).entries.values()
+    faceless = frozenset(entry.source for entry in entries if NO_FACE in entry.notes)
+    return Survey(paths, answers, report, verdicts_of(report), faces_available(), faceless)
 
 
 def read_report(project: "Project", options: CropOptions, *, even_outdated: bool = False) -> CheckReport | None:

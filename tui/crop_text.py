@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from trainer.text import printable
+from trainer.pictures.faces import NO_FACE
+from trainer.text import printable, without_options
 from tui.words import counted, fit
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ _WORDS_CELLS = 22
 """Room for the longest words behind a name, such as "blurred, size by shape"."""
 BY_HAND = "by hand"
 LEFT_OUT = "left out by you"
+FACELESS = "no face, focal"
+"""How a picture without a face is framed where faces are looked for."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +121,7 @@ def frame_text(name: str, proposal: "Proposal", mode: str) -> str:
     header, cut = proposal.header, proposal.cuts[0]
     frame, factor = cut.frame, cut.enlargement
     scaled = f", enlarged {factor:.1f}×" if factor > 1.01 else f", reduced {1 / factor:.1f}×" if factor < 0.99 else ""
+    mode = FACELESS if NO_FACE in proposal.notes else mode
     pieces = f" and {len(proposal.cuts) - 1} more" if len(proposal.cuts) > 1 else ""
     return (
         f"{fit(printable(name, 60), 24).rstrip()}  {header.width:,}×{header.height:,}\n"
@@ -128,7 +132,7 @@ def frame_text(name: str, proposal: "Proposal", mode: str) -> str:
 
 def report_lines(report: "CheckReport") -> list[str]:
     """Return the whole of what was found on a folder: advice, then sizes and shapes, then remark by remark."""
-    lines = [*report.warnings, *report.suggestions]
+    lines = [*report.warnings, *map(without_options, report.suggestions)]
     for title, counts in (("Shorter side in pixels", report.short_sides), ("Shape", report.shapes)):
         widest = max([1, *counts.values()])
         lines += ["", title]

@@ -96,9 +96,11 @@ def _card(gpu: "Gpu") -> str:
 
 
 def folders_text(name: str) -> str:
-    """Return which folders will be made for a project."""
+    """Return which folders will be made for a project; empty where none can be of this name."""
     from trainer.project import projects_root
 
+    if name and name_problem(name):
+        return ""
     root = short_path(projects_root() / (name or "NAME"))
     return f"Makes {root}/ with processed/ (crops, captions), cache/ and output/ (runs)."
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from trainer.base_model.find import FoundModel, find_a1111_folders, find_models
 from trainer.errors import AppError
-from trainer.text import printable, size_text
+from trainer.text import printable, size_text, without_options
 from tui.words import table
 
 _HUB_PREFIX = "models--"
@@ -70,7 +70,7 @@ def look_at_model(path: Path) -> ModelLook:
 
     if path.is_dir() or not is_pickle(path):
         info = inspect_model(path)
-        problem = " ".join(f"{error.message} {error.hint}" for error in info.problems[:1])
+        problem = " ".join(_told(error) for error in info.problems[:1])
         known = "" if path.is_dir() else known_hash(path) or ""
         family = None if problem or info.family != "custom" else architecture_of(path)
         return ModelLook(
@@ -95,9 +95,13 @@ def judged(path: Path) -> ModelLook:
     try:
         return look_at_model(path)
     except (AppError, OSError) as error:
-        told = f"{error.message} {error.hint}" if isinstance(error, AppError) else str(error)
+        told = _told(error) if isinstance(error, AppError) else str(error)
         # The list says already where it is.
         return ModelLook(path, "can't be read", 0, problem=printable(told).replace(printable(path), "The file", 1))
+
+
+def _told(error: AppError) -> str:
+    return without_options(f"{error.message} {error.hint}")
 
 
 def model_lines(looks: Sequence[ModelLook], width: int) -> list[str]:

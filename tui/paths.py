@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from trainer.text import printable
+from trainer.text import is_hidden, printable
 
 MOST_LISTED = 2000
 """Entries of a folder that are looked at; nobody browses more."""
@@ -50,7 +50,7 @@ def _entries(folder: Path, suffixes: Sequence[str], hidden: bool) -> Iterator[En
 def completed(text: str, suffixes: Sequence[str] = ()) -> str:
     """Return a typed path with its last name completed, "" when nothing fits.
 
-    Names that can't be shown as they are, are left to the browser.
+    Names that can't be shown as they are, are taken where no other fits.
     """
     if not text.startswith(("/", "~", ".")) and "/" not in text:
         return ""
@@ -58,9 +58,10 @@ def completed(text: str, suffixes: Sequence[str] = ()) -> str:
         return "~/"
     head, _, start = text.rpartition("/")
     folder = Path(os.path.expanduser(head or "/"))
-    for entry in entries(folder, suffixes, hidden=start.startswith(".")):
+    found = entries(folder, suffixes, hidden=start.startswith("."))
+    for entry in sorted(found, key=lambda entry: any(map(is_hidden, entry.path.name))):
         name = entry.path.name
-        if name.startswith(start) and name != start and printable(name) == name:
+        if name.startswith(start) and name != start:
             return f"{head}/{name}" + ("/" if entry.is_folder else "")
         if name == start and entry.is_folder:
             return f"{head}/{name}/"

@@ -1,12 +1,13 @@
 """A run's needs as few lines beside its settings: memory with its parts, time, disk, the rate, and warnings."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from trainer.config import RunConfig
 from trainer.memory import Plan
 from trainer.schedule import Schedule
-from trainer.text import duration_text, rate_text, size_text
+from trainer.text import duration_text, rate_text, size_text, without_options
+from tui.settings_form import settings
 from tui.words import wrapped
 
 GIB, MIB = 1 << 30, 1 << 20
@@ -56,9 +57,10 @@ def memory_lines(plan: Plan, width: int) -> list[str]:
     unit, size = ("GiB", GIB) if total >= 2 * GIB else ("MiB", MIB)
     digits = 1 if unit == "GiB" else 0
     fits = {True: "fits", False: "too much", None: "free unknown"}[plan.own.fits]
-    head = f"{word} {total / size:,.{digits}f} {unit}" + (f" of {size_text(free)} free" if free is not None else "")
+    of = "" if free is None else f", limit {size_text(free)}" if plan.target.limited else f" of {size_text(free)} free"
+    head = f"{word} {total / size:,.{digits}f} {unit}{of}"
     figures = [f"{sign} {name} {amount / size:,.{digits}f}" for sign, (name, amount) in zip(PARTS, named, strict=True)]
-    lines = [f"{head}  {fits}", stacked_bar([amount for _, amount in named], free or total, width)]
+    lines = [*packed([head, fits], width), stacked_bar([amount for _, amount in named], free or total, width)]
     return [*lines, *packed(figures, width), *_way_lines(plan, width)]
 
 
@@ -78,7 +80,7 @@ def _way_lines(plan: Plan, width: int) -> list[str]:
     if own is None or own.fits is not False:
         return [f"Way    {own.rung.name}"] if own else []
     if best is None:
-        return wrapped("! Nothing below it fits either. Free some memory first.", width)
+        return wrapped(f"! Nothing below it fits either. {plan.target.remedy}", width)
     return wrapped(f"! {best.rung.name} fits with {size_text(best.rung.parts.total)}: Ctrl+R takes it.", width)
 
 
@@ -136,7 +138,14 @@ def drawn(values: Sequence[float]) -> str:
 
 def warning_lines(warnings: Sequence[str], width: int) -> list[str]:
     """Return warnings, each marked and wrapped."""
-    return [line for warning in warnings for line in wrapped(f"! {warning}", width)]
+    return [line for warning in warnings for line in wrapped(f"! {without_options(warning)}", width)]
+
+
+def wrong_lines(problems: Mapping[str, str], width: int) -> list[str]:
+    """Return which settings are wrong and what to type, in place of what they would take."""
+    labels = {name: setting.label for name, setting in settings().items()}
+    named = [f"{labels.get(name, name)}: {problem}" for name, problem in problems.items()]
+    return [*warning_lines(named, width), "", *wrapped("What the run takes is told again when it is right.", width, 0)]
 
 
 def plan_lines(plan: Plan, width: int) -> list[str]:

@@ -7,7 +7,7 @@ from trainer.run.events import Event
 from trainer.run.folder import RunFolder
 from trainer.run.state import RunState
 from trainer.run.status import Status
-from trainer.text import duration_text, printable, rate_text
+from trainer.text import duration_text, printable, rate_text, without_options
 from trainer.verdict import Standing, Verdict
 from tui.feed import RunView
 from tui.gauges import gpu_of
@@ -74,7 +74,8 @@ def _trouble(folder: RunFolder, view: RunView) -> list[str]:
     if status in (Status.FAILED, Status.OUT_OF_MEMORY) and state.failure is not None:
         failure = state.failure
         told = ". ".join(printable(part, 800).rstrip(".") for part in (failure.error, failure.message) if part)
-        return [f"{told}.", f"{printable(failure.hint)} r goes on from the last state." if failure.hint else ""]
+        hint = without_options(printable(failure.hint))
+        return [f"{told}.", f"{hint} r goes on from the last state." if hint else ""]
     if status is Status.NEEDS_YOU and state.question is not None:
         return [printable(state.question.text, 160), "a shows the ways to go on."]
     if status is Status.LOST:

@@ -7,7 +7,7 @@ from trainer.run.events import EventReader
 from trainer.run.folder import RunFolder
 from trainer.run.status import read_status
 from trainer.studio import answer_of, ask, close_studio, open_studio
-from trainer.text import printable
+from trainer.text import printable, without_options
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Tryout:
                 self.view = replace(self.view, doing="drawing")
             elif event["kind"] == "failed":
                 text = f"{event.get('message') or event.get('error')} {event.get('hint') or ''}"
-                self.view = replace(self.view, is_waiting=False, message=printable(text, 300))
+                self.view = replace(self.view, is_waiting=False, message=printable(without_options(text), 300))
             elif answer is not None and answer.id == self._asked:
                 self.view = replace(self.view, is_waiting=False, picture=answer.path, message=answer.message)
         if self.view.is_waiting and self._asked and not read_status(self._studio).is_live:

@@ -101,7 +101,12 @@ def test_modes_of_one_picture_and_of_all_are_kept_and_undone(project: Project) -
         await walker.press("s")
         await walker.sees("All pictures: focal point", "· focal point, 64 px")
         await walker.press("u")
-        await walker.sees("Undone: framing of all pictures", "· centre, 64 px")
+        frame = await walker.sees("Undone: framing of all pictures", "· centre, 64 px")
+        assert "All pictures:" not in frame
+        await walker.press("i")
+        frame = await walker.sees("What was found on the pictures")
+        assert "Undone:" not in frame
+        await walker.press("escape")
         await walker.press("m")
         await walker.sees("centre, 64 px, mirrored copies")
         await walker.press("x")
@@ -150,6 +155,23 @@ def test_faces_are_not_offered_where_they_cannot_be_found(project: Project, monk
     assert read_choices(project.root).modes == {}
 
 
+def test_a_picture_without_a_face_says_how_it_is_framed_instead(project: Project) -> None:
+    pytest.importorskip("cv2")
+
+    async def body(walker: Walker) -> None:
+        await open_crop(walker, project)
+        await walker.sees("3 fine", "astronaut.png  512×512")
+        await walker.press("a", "s")
+        await walker.sees("those without one by their focal point", "▸ ✓ astronaut.png    no face, focal")
+        await walker.sees("no face, focal: 512×512", "No face was found in it;", "coffee.png       face")
+        await walker.press("ctrl+n")
+        await walker.sees("Caption ●")
+        await walker.press("2")
+        await walker.sees("coffee.png       no face, focal")
+
+    walk(body)
+
+
 def test_what_was_found_can_be_read_in_full(projects: Path) -> None:
     project = photo_project(projects, "astronaut", "rocket")
     shutil.copy(project.pictures / "rocket.jpg", project.pictures / "twin.jpg")
@@ -158,7 +180,7 @@ def test_what_was_found_can_be_read_in_full(projects: Path) -> None:
         await open_crop(walker, project)
         await walker.sees("2 fine, 1 with a remark", "a copy")
         await walker.press("i")
-        await walker.sees("What was found on the pictures", "Only 3 usable pictures", "Shorter side in pixels")
+        await walker.sees("What was found on the pictures", "Only 3 usable pictures", "leave one out: ")
         await walker.press("end")
         await walker.sees("! twin.jpg: ", "it is the same", "file as rocket.jpg")
         await walker.press("escape")

@@ -16,6 +16,7 @@ from tui.app import WizardApp
 from tui.draft import Draft
 from tui.screens import folders as screen
 from tui.widgets import model_choice
+from tui.widgets.path_field import PathField
 
 SIZES = pytest.mark.parametrize("size", [SMALL, LARGE])
 
@@ -70,6 +71,13 @@ def test_without_colour_fields_and_errors_are_told_apart_by_signs(home: Path, mo
         assert walker.app.focused.rich_style.reverse
         await walker.type("~/p")
         await walker.misses("! Pictures")
+        field = walker.app.focused
+        assert isinstance(field, PathField)
+        field.cursor_blink = False
+        await walker.sees("~/pictures")
+        styles = {segment.text: segment.style for segment in field.render_line(0) if segment.style}
+        assert (styles["~/p"].reverse, styles["i"].reverse) == (True, False)
+        assert (styles["~/p"].underline, styles["ctures/"].underline) == (None, True)
         await walker.press("tab")
         await walker.sees("~/pictures/")
 
@@ -106,6 +114,10 @@ def test_folders_are_browsed_by_keys() -> None:
         await walker.press("down", "enter")
         await walker.sees("~/pictures   0 pictures", "gollum/")
         await walker.press("down", "right")
+        await walker.sees("20 pictures in it")
+        await walker.press("left")
+        await walker.sees("▸ gollum/")
+        await walker.press("right")
         await walker.sees("20 pictures in it")
         await walker.press("space")
         await walker.sees("Pictures       ~/pictures/gollum", "20 pictures, 5")
@@ -177,6 +189,7 @@ def test_a_name_that_is_taken_or_unusable_is_refused_with_what_to_type(home: Pat
     make_project(projects, "gollum", sources=1)
     assert "already" in folders.name_problem("gollum")
     assert "letters" in folders.name_problem("a/b")
+    assert "a/b" not in folders.folders_text("a/b")
     assert "Type a name" in folders.name_problem(" ")
     assert folders.name_problem("smeagol") == ""
     assert folders.name_from("/x/[b]my pics!/") == "b-my pics"
@@ -209,7 +222,7 @@ def test_a_typed_model_is_downloaded_with_a_bar_and_the_download_can_be_stopped(
 
 def test_a_hub_that_cannot_be_reached_says_what_to_do(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fetch(name, progress, cancelled):  # type: ignore[no-untyped-def]
-        raise AppError("The Hub cannot be reached", "owner/model could not be downloaded.", "Fetch it elsewhere.")
+        raise AppError("The Hub cannot be reached", "owner/model could not be downloaded.", "Give it (--model F).")
 
     monkeypatch.setattr(screen, "fetch_model", fetch)
 
@@ -219,7 +232,7 @@ def test_a_hub_that_cannot_be_reached_says_what_to_do(home: Path, monkeypatch: p
         await walker.press("enter", "enter", "enter")
         await walker.type("owner/model")
         await walker.press("enter")
-        await walker.sees("The Hub cannot be reached", "Fetch it elsewhere.")
+        await walker.sees("The Hub cannot be reached", "Give it.")
         await walker.press("enter")
         await walker.sees("owner/model")
 
@@ -241,6 +254,10 @@ def test_hostile_names_are_shown_and_do_nothing(home: Path, monkeypatch: pytest.
         frame += await walker.sees(r"[red]\x1b[31m\u202e\n", "gollum/")
         await walker.press("down", "enter", "space")
         frame += await walker.sees("No pictures yet.", "rsync", r"\u202e\n")
+        await walker.press("ctrl+u")
+        await walker.type("~/pictures/")
+        await walker.press("left_square_bracket", "tab")
+        frame += await walker.sees("No pictures yet.", r"Pictures       ~/pictures/[red]\x1b")
         assert not any(c in frame for c in "\x1b\u202e")
 
     walk(body)

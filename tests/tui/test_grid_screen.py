@@ -85,7 +85,7 @@ def test_without_a_grid_its_form_opens_and_what_is_typed_becomes_a_job(
     async def body(walker: Walker) -> None:
         await open_results(walker)
         await walker.press("g")
-        await walker.sees("Draw a grid of this run", "Strengths")
+        await walker.sees("Draw a grid of this run", "Strengths", "a portrait")
         await walker.type("7")
         await walker.press("enter")
         await walker.sees("There is no checkpoint of 7. Type some of")

@@ -154,7 +154,9 @@ def test_the_best_step_is_installed_and_its_tag_copied(
     run = finished_run(projects)
     asked: list[tuple[Path, str, str]] = []
 
-    def install(checkpoint: Path, folder: str, name: str, cancelled: object) -> carry.Installed:
+    def install(checkpoint: Path, folder: str, name: str, cancelled: object, *, overwrite: bool) -> carry.Installed:
+        if not overwrite:
+            raise AppError("Name taken", "gollum.pt is another hypernetwork.", "Take another (--overwrite).")
         asked.append((checkpoint, folder, name))
         return carry.Installed(f"{folder}/gollum.pt", "<hypernet:gollum:1>", False, ("AUTOMATIC1111 applies it.",))
 
@@ -167,6 +169,8 @@ def test_the_best_step_is_installed_and_its_tag_copied(
         await walker.press("ctrl+u")
         await write(walker, str(tmp_path))
         await walker.press("enter")
+        await walker.sees("Overwrite it?", "gollum.pt is another hypernetwork.")
+        await walker.press("y")
         await walker.sees("Installed", "<hypernet:gollum:0.8>", "(copied", "AUTOMATIC1111 applies it.")
         assert walker.app.clipboard == "<hypernet:gollum:0.8>"
         await walker.press("enter")
@@ -186,6 +190,12 @@ def test_installing_writes_the_file_and_a_refusal_comes_back_in_words(tmp_path: 
     assert done.tag == "<hypernet:gollum:1>"
     assert Path(done.path) == program / "models" / "hypernetworks" / "gollum.pt"
     assert load(Path(done.path)).name == "gollum"
+    assert carry.likely_folder() == str(program)
+    save(Hypernetwork.create([8], Structure(), seed=1, name="gollum"), checkpoint)
+    with pytest.raises(AppError) as taken:
+        carry.install(checkpoint, str(program), "gollum")
+    assert carry.offers_overwrite(taken.value)
+    assert not carry.install(checkpoint, str(program), "gollum", overwrite=True).was_there
     with pytest.raises(AppError) as refused:
         carry.install(checkpoint, str(tmp_path / "nowhere"), "gollum")
     assert refused.value.title == "Not an installation"

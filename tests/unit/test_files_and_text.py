@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from trainer.files import replace_atomic, write_atomic
-from trainer.text import duration_text, nearest, printable, size_text
+from trainer.text import duration_text, nearest, printable, size_text, without_options
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
@@ -52,3 +52,8 @@ def test_figures_for_people() -> None:
     assert duration_text(20 * 86_400) == "20 days"
     assert nearest("stpes", ["steps", "size"]) == " Did you mean steps?"
     assert nearest("zzz", ["steps"]) == ""
+
+
+def test_messages_lose_what_only_a_command_line_needs() -> None:
+    told = "Take another (--name), or crop (`hypernet crop NAME`); complete files (1 of 2) are kept."
+    assert without_options(told) == "Take another, or crop; complete files (1 of 2) are kept."

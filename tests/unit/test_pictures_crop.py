@@ -98,7 +98,7 @@ def test_manual_frame_overrides_the_mode() -> None:
         expected = photo.crop((180, 20, 340, 180)).resize((128, 128), Image.Resampling.LANCZOS)
     crops = crop_picture(photograph("astronaut"), SMALL, frame)
     assert np.abs(as_array(crops.images[0]) - as_array(expected)).mean() < 0.5
-    with pytest.raises(PictureError, match="does not lie on the picture of 512x512"):
+    with pytest.raises(PictureError, match="does not lie on the picture of 512×512"):
         crop_picture(photograph("astronaut"), SMALL, Frame(500, 0, 160, 160))
     with pytest.raises(PictureError, match="manual frame is too small"):
         crop_picture(photograph("astronaut"), SMALL, Frame(0, 0, 3, 3))

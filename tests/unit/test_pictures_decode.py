@@ -165,7 +165,7 @@ def test_100_megapixels_are_read(tmp_path: Path, photo: Image.Image) -> None:
 def test_bomb_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
     path = write_bomb(tmp_path / "bomb.png")
     for call in (decode, read_header):
-        with pytest.raises(PictureError, match=r"60000x60000 = 3,600 megapixels, more than the limit of 250"):
+        with pytest.raises(PictureError, match=r"60000×60000 = 3,600 megapixels, more than the limit of 250"):
             call(path)
     assert Image.MAX_IMAGE_PIXELS is not None
 

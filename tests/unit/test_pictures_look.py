@@ -59,11 +59,11 @@ def test_one_pixel_is_too_small_and_small_ones_say_how_much(tmp_path: Path) -> N
     with Image.open(photograph("chelsea")) as photo:
         photo.resize((1, 1)).save(tmp_path / "one.png")
         photo.resize((100, 60)).save(tmp_path / "tiny.png")
-    assert look(tmp_path / "one.png").reason == "it is too small: 1x1 pixels"
-    assert "too small: 100x60 pixels would be enlarged 9 times" in look(tmp_path / "tiny.png", 512).reason
+    assert look(tmp_path / "one.png").reason == "it is too small: 1×1 pixels"
+    assert "too small: 100×60 pixels would be enlarged 9 times" in look(tmp_path / "tiny.png", 512).reason
     small = look(photograph("chelsea"), 512)
     assert small.status == "warning"
-    assert small.notes == ("it is small (451x300) and would be enlarged by 71%",)
+    assert small.notes == ("it is small (451×300) and would be enlarged by 71%",)
     assert "enlarged 2.6 times" in look(photograph("chelsea"), 768).notes[0]
 
 

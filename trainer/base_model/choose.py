@@ -42,6 +42,6 @@ def _newest() -> Path:
         raise AppError(
             "No base model",
             "No A1111 installation with a checkpoint was found here.",
-            "Give one: --model FILE.safetensors, a diffusers folder, or OWNER/NAME on the Hub.",
+            "Give one: a .safetensors file, a diffusers folder, or OWNER/NAME on the Hub (--model).",
         )
     return max(found, key=lambda path: path.stat().st_mtime)

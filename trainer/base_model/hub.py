@@ -173,7 +173,8 @@ def _failed(repo: str, error: Exception, names: list[str]) -> AppError:
         "The Hub cannot be reached",
         f"{repo} could not be downloaded ({reason}).",
         f"Try again (complete files are kept), or fetch these files elsewhere, put them into one folder here "
-        f"and give --model FOLDER: {needed}. A single .safetensors checkpoint does as well: --model FILE.",
+        f"and give that folder (--model FOLDER): {needed}. "
+        "A single .safetensors checkpoint does as well (--model FILE).",
     )
 
 

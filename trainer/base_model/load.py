@@ -144,7 +144,7 @@ def load_base_model(
         wanted.discard("vae")
     elif "vae" in wanted and not info.has_vae:
         raise AppError(
-            "No VAE", f"{printable(path)} has no VAE of its own.", "Give one with --set model.vae=FILE.safetensors."
+            "No VAE", f"{printable(path)} has no VAE of its own.", "Give one as model.vae (--set model.vae=FILE)."
         )
     make = _load_folder if info.kind == "diffusers-folder" else _load_file
     model = make(info, wanted, dtype, vae_dtype or dtype, device, use_ema)

@@ -44,5 +44,5 @@ def ask_for_prediction_type(path: Path) -> AppError:
         "Which kind of SD 2.x model is this?",
         f"The weights of {printable(path)} do not say whether it predicts noise (512-px base models) "
         "or velocity (768-px v models).",
-        "Add --set model.prediction_type=epsilon or --set model.prediction_type=v_prediction.",
+        "Set model.prediction_type to epsilon or v_prediction (e.g. --set model.prediction_type=epsilon).",
     )

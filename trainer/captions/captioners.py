@@ -92,7 +92,7 @@ def require_captioners(settings: CaptionSettings) -> None:
         info = captioner_info(name, settings)
         if info.lacks:
             raise AppError(
-                f"{info.title} cannot start", f"{info.lacks}.", "Install it, or choose another captioner with --with."
+                f"{info.title} cannot start", f"{info.lacks}.", "Install it, or choose another captioner (--with)."
             )
         if info.here is None and Path(info.needed.model).expanduser().is_absolute():
             raise missing(info.needed, f"{info.needed.model} does not hold them")

@@ -40,8 +40,8 @@ class CaptionCheck:
         found = []
         for extension, count in self.elsewhere.items():
             found.append(
-                f"{count} of {_pictures(total)} with no .txt but a {extension} file beside: use these with "
-                f"`hypernet caption PROJECT --with files --extension {extension}`."
+                f"{count} of {_pictures(total)} with no .txt but a {extension} file beside: these can be used "
+                f"(`hypernet caption PROJECT --with files --extension {extension}`)."
             )
         if self.missing and self.captioned:
             found.append(

@@ -91,8 +91,8 @@ def missing(needed: Needed, why: str) -> AppError:
         f"No model for {needed.captioner}",
         f"{needed.captioner} needs {files}{where}, which could not be had: {why}.",
         f"Fetch these files elsewhere and put them into {printable(captioners_folder() / needed.captioner)}, or give "
-        f"their folder: --set {needed.captioner}.model=FOLDER. Without them: --with filename, --with text, or captions "
-        "written by hand.",
+        f"their folder (--set {needed.captioner}.model=FOLDER). Without them: file names or one text as captions "
+        "(--with filename, --with text), or captions written by hand.",
     )
 
 

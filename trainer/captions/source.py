@@ -33,7 +33,7 @@ def caption_maker(project: Project, tell: "Told", say: Say) -> Make:
     """
     settings = project.config.caption
     if "text" in settings.sources and not settings.text.strip():
-        raise AppError("Captions", "--with text and --text go together.", 'Write: --with text --text "a caption"')
+        raise AppError("Captions", "There is no text to write.", 'Give it (--with text --text "a caption").')
     if not any(name in CAPTIONERS for name in settings.sources):
         return each(lambda crop: ", ".join(filter(None, (_plain(name, crop, project) for name in settings.sources))))
     return _looking_maker(project, tell, say)

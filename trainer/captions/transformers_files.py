@@ -48,7 +48,7 @@ def require_type(folder: Path, wanted: str, captioner: str) -> None:
         raise AppError(
             "Another kind of model",
             f"{printable(folder)} holds a model of type {printable(found, 40)}; {captioner} needs {wanted}.",
-            f"Give a {wanted} model: --set {captioner}.model=FOLDER_OR_HUB_NAME",
+            f"Give a {wanted} model (--set {captioner}.model=FOLDER_OR_HUB_NAME).",
         )
 
 

@@ -162,7 +162,7 @@ def caption(
     sources = (with_ or opened.config.caption.source).split(",")
     fits = bool((opened.config.caption.text if text is None else text).strip()) if "text" in sources else text is None
     if not fits:
-        raise AppError("Captions", "--with text and --text go together.", 'Write: --with text --text "a caption"')
+        raise AppError("Captions", "There is no text to write.", 'Give it (--with text --text "a caption").')
     given: dict[str, Any] = {"source": with_, "text": text, "existing": existing, "extension": extension}
     given |= {"batch_size": batch, "device": device, **caption_changes(opened, set_ or [])}
     opened = _updated(opened, caption=given)

@@ -30,7 +30,7 @@ def prepare_demo(say: Callable[[str], None]) -> Project:
     project = _demo_project()
     size = project.settings().data.size
     report = crop_folder(project.pictures, project.processed, CropOptions(size), workers=1)
-    say(f"Cropped {len(report.results)} pictures to {size}x{size} px in {report.seconds:.1f} s")
+    say(f"Cropped {len(report.results)} pictures to {size}×{size} px in {report.seconds:.1f} s")
     sources = read_manifest(project.processed).source_of()
     captions = caption_folder(
         picture_files(project.processed),

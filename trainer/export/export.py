@@ -94,7 +94,9 @@ def export(
         AppError: the network is not linear, does not fit the model, or something is in the way.
     """
     if out.exists() and not overwrite:
-        raise AppError("File exists", f"{printable(out)} is there already.", "Take another --out or add --overwrite.")
+        raise AppError(
+            "File exists", f"{printable(out)} is there already.", "Name another file (--out; --overwrite replaces it)."
+        )
     net = load(source)
     if not approximate:
         linear_maps(net)
@@ -135,7 +137,7 @@ def _check_widths(net: Hypernetwork, base: BaseModel) -> None:
         raise AppError(
             "Hypernetwork of other dimensions",
             f"{printable(net.name)} covers the context widths {net.dims}; this model has {dims}.",
-            "Name the model that it was trained on with --model.",
+            "Name the model that it was trained on (--model).",
         )
 
 
@@ -198,6 +200,6 @@ def _notes(target: Target, order: _Order, changes: dict[str, Tensor]) -> Iterato
     has_bias = any(name.endswith(".bias") for name in changes)
     if target == "full-diff" or has_bias:
         why = "a change of bias" if has_bias else "full differences"
-        yield f"diffusers reads no LoRA file with {why}: take --to diffusers" + (
-            ", or --drop-bias." if target == "lora" else ", or --to lora."
+        yield f"diffusers reads no LoRA file with {why}: export for diffusers (--to diffusers)" + (
+            ", or without bias (--drop-bias)." if target == "lora" else ", or as a LoRA (--to lora)."
         )

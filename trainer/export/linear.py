@@ -52,7 +52,7 @@ def linear_maps(net: Hypernetwork) -> dict[tuple[int, Projection], LinearMap]:
         raise AppError(
             "Not exact",
             f"This hypernetwork cannot become a change of weights: {reason}.",
-            "--approximate, or yes to the closest in the wizard, takes the closest change and measures its error.",
+            "The closest change can be taken instead, with its error measured (--approximate).",
         )
     maps: dict[tuple[int, Projection], LinearMap] = {}
     for dim in net.dims:

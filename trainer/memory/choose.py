@@ -24,8 +24,8 @@ def choose_rung(plan: Plan) -> tuple[RungPlan | None, str]:
         return own, f"what is set; free {word} is unknown"
     if own.fits:
         return own, "what is set fits"
-    free = size_text(plan.target.free_bytes or 0)
-    short = f"what is set needs {size_text(own.rung.parts.total)} and {free} is free"
+    free = f"{size_text(plan.target.free_bytes or 0)} is {'allowed' if plan.target.limited else 'free'}"
+    short = f"what is set needs {size_text(own.rung.parts.total)} and {free}"
     if plan.config.memory.rung == "pinned":
         return own, f"{short}, but memory.rung is pinned"
     if plan.target.shares_ram:

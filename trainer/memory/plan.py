@@ -179,14 +179,14 @@ def make_plan(project: Project, config: RunConfig, limit_bytes: int | None = Non
         raise AppError(
             "No base model",
             f"{printable(project.name)} has no base model.",
-            "Give one with --set model.path=FILE.",
+            "Give it one (--set model.path=FILE).",
         )
     gauges = read_gauges(disk=project.root)
     target = choose_target(config.memory, gauges, limit_bytes or config.memory.vram_limit_bytes)
     num_pictures = _count_pictures(project.root / config.data.folder)
     warnings = [*config.warnings(), *filter(None, [few_pictures_warning(num_pictures) if num_pictures else ""])]
     if not num_pictures:
-        warnings.append(f"There are no training pictures yet: run `hypernet crop {printable(project.name)}`.")
+        warnings.append(f"There are no training pictures yet: crop first (`hypernet crop {printable(project.name)}`).")
     architecture = architecture_of(Path(config.model.path))
     if architecture is None:
         return Plan(project.name, config, None, target, num_pictures, warnings=tuple(warnings))

@@ -9,6 +9,7 @@ from trainer.text import duration_text, printable, size_text
 
 if TYPE_CHECKING:
     from trainer.memory.plan import Plan, RungPlan
+    from trainer.memory.target import Target
 
 COLUMNS = 80
 _FITS = {True: "fits", False: "no", None: ""}
@@ -33,10 +34,16 @@ def _heading(plan: "Plan") -> str:
         f"{printable(plan.project_name, 40)}: {last_step(config):,} steps of {_count(config.training.batch_size)} "
         f"at {config.data.size} px from {_count(plan.num_pictures)}, {model}, {numbers}"
     )
-    free = "free memory unknown" if target.free_bytes is None else f"{size_text(target.free_bytes)} free"
-    total = "" if target.total_bytes is None else f" of {size_text(target.total_bytes)}"
     device = {"cpu": "the CPU", "mps": "Apple's GPU"}.get(target.kind, printable(target.name, 50))
-    return _filled(first) + f"\nOn {device}: {target.memory_word} {free}{total}"
+    return _filled(first) + f"\nOn {device}: {_memory(target)}"
+
+
+def _memory(target: "Target") -> str:
+    word, free, total = target.memory_word, target.free_bytes, target.total_bytes
+    if target.limited and free is not None:
+        return f"limit {size_text(free)} ({word if total is None else f'{word} {size_text(total)}'})"
+    told = "free memory unknown" if free is None else f"{size_text(free)} free"
+    return f"{word} {told}" if total is None else f"{word} {told} of {size_text(total)}"
 
 
 def _count(pictures: int) -> str:
@@ -90,7 +97,7 @@ def _verdict(plan: "Plan") -> str:
     elif own.fits:
         lines += ["* is what is set; it fits and will be used.", *_faster(plan, own)]
     elif recommended is None:
-        lines.append("* is what is set; neither it nor anything below it fits. Free some memory first.")
+        lines.append(f"* is what is set; neither it nor anything below it fits. {plan.target.remedy}")
     elif (used := choose_rung(plan)[0]) is not None and used is not own:
         lines.append(f"* is what is set; it does not fit, so `hypernet train` will use {_name(used)}. To set it:")
         lines += _options(used)

@@ -38,6 +38,11 @@ class Target:
         """What its memory is called."""
         return "VRAM" if self.kind == "cuda" else "RAM"
 
+    @property
+    def remedy(self) -> str:
+        """What to do where nothing fits."""
+        return "Raise the limit first." if self.limited else "Free some memory first."
+
 
 def choose_target(settings: MemorySettings, gauges: Gauges, limit_bytes: int | None = None) -> Target:
     """Return the device that the settings mean, by the same rules as the worker.

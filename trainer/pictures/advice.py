@@ -63,7 +63,7 @@ def advice(headers: Sequence[Header], size: int, keep_aspect: bool, repeats: Seq
     if repeats:
         names = ", ".join(printable(name, 40) for name in repeats[:3]) + (", …" if len(repeats) > 3 else "")
         noun = "picture repeats another" if len(repeats) == 1 else "pictures repeat others"
-        found.append(f"{len(repeats)} {noun} and would count double; --leave-out NAME leaves one out: {names}.")
+        found.append(f"{len(repeats)} {noun} and would count double; leave one out (--leave-out NAME): {names}.")
     if headers:
         found.append(EYES)
     return tuple(found)

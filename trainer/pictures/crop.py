@@ -131,16 +131,16 @@ def _cuts(picture: Picture, options: CropOptions, manual: Frame | None) -> tuple
     width, height = picture.header.width, picture.header.height
     if manual is None:
         cuts, notes = cuts_for(picture.rgb, picture.header, options)
-        what, size = "it", f"{width}x{height}"
+        what, size = "it", f"{width}×{height}"
     else:
         cuts, notes = [manual_cut(width, height, options, manual)], ()
-        what, size = "its manual frame", f"{manual.width:.0f}x{manual.height:.0f}"
+        what, size = "its manual frame", f"{manual.width:.0f}×{manual.height:.0f}"
     reason, enlarging = judge_enlargement(what, size, max(cut.enlargement for cut in cuts))
     if reason:
         raise PictureError(reason)
     kept = sum(kept_share(cut.frame, width, height) for cut in cuts)
     cutting = (cut_away(kept),) if manual is None and kept < LEAST_KEPT and options.mode != "face" else ()
-    return cuts, (*enlarging, *cutting, *notes)
+    return cuts, (*notes, *enlarging, *cutting)
 
 
 def _resized(image: Image.Image, box: tuple[float, float, float, float], size: tuple[int, int]) -> Image.Image:

@@ -133,7 +133,7 @@ def _opened(path: Path, max_megapixels: float) -> Iterator[Image.Image]:
                 megapixels = image.width * image.height / 1e6
                 if megapixels > max_megapixels:
                     raise PictureError(
-                        f"it declares {image.width}x{image.height} = {megapixels:,.0f} megapixels, "
+                        f"it declares {image.width}×{image.height} = {megapixels:,.0f} megapixels, "
                         f"more than the limit of {max_megapixels:,.0f}"
                     )
                 yield image

@@ -24,6 +24,8 @@ _SMALLEST_PX = 32
 _OVERLAP = 0.3
 """Boxes of which the smaller shares this much of its area with the larger are one face."""
 
+NO_FACE = "no face was found in it; it is framed by its focal point"
+"""What the mode "face" notes on a picture without one."""
 
 Box = tuple[float, ...]
 """Left, top, width, height in pixels, and the certainty."""
@@ -57,7 +59,7 @@ def require_faces() -> None:
         raise AppError(
             "Faces need OpenCV",
             "Finding faces needs the package opencv-python-headless, at least 4.10 and below 5.",
-            "Install it with: pip install 'hypernet-wizard[faces]', or take --mode focal or center.",
+            "Install it with: pip install 'hypernet-wizard[faces]', or frame otherwise (--mode focal or center).",
         )
 
 
@@ -98,7 +100,7 @@ def _by_yunet(image: Image.Image, model: Path) -> list[Face]:
         raise AppError(
             "Cannot use the face model",
             f"{printable(model)}: {printable(error, 120)}",
-            "Give YuNet's ONNX file (face_detection_yunet_2023mar.onnx), or leave --face-model out.",
+            "Give YuNet's ONNX file (face_detection_yunet_2023mar.onnx), or none (leave --face-model out).",
         ) from None
     boxes = [] if rows is None else [(*row[:4], row[-1]) for row in rows]
     return [_face(box, image.size) for box in boxes]

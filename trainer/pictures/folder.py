@@ -8,7 +8,7 @@ from pathlib import Path
 from trainer.errors import AppError
 from trainer.pictures.aside import set_aside
 from trainer.pictures.check import no_pictures
-from trainer.pictures.faces import faces_available, require_faces
+from trainer.pictures.faces import NO_FACE, faces_available, require_faces
 from trainer.pictures.geometry import Frame
 from trainer.pictures.look import few_pictures_warning, picture_files
 from trainer.pictures.manifest import Manifest, read_manifest, write_manifest
@@ -91,6 +91,9 @@ def crop_folder(
     usable = sum(bool(result.outputs) for result in results)
     if not usable:
         raise AppError("No usable pictures", _first_reasons(source, results), "Add pictures that can be opened.")
+    faceless = sum(NO_FACE in result.notes for result in results)
+    if faceless:
+        warnings = (*warnings, f"No face was found in {faceless} of the pictures; their focal points frame these.")
     warnings = tuple(filter(None, (*warnings, few_pictures_warning(usable))))
     return CropReport(tuple(results), tuple(strays), warnings, time.monotonic() - begun_s)
 

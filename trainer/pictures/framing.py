@@ -7,7 +7,7 @@ from pathlib import Path
 from PIL import Image
 
 from trainer.pictures.decode import Header, PictureError
-from trainer.pictures.faces import faces_available, find_faces
+from trainer.pictures.faces import NO_FACE, faces_available, find_faces
 from trainer.pictures.geometry import STEP_PX, Frame, aspect_size, center_frame, enlargement, frame_around, inside
 from trainer.pictures.options import AutoSizeOptions, CropOptions
 from trainer.pictures.portrait import face_frame, with_heads
@@ -67,7 +67,7 @@ def cuts_for(rgb: Image.Image, header: Header, options: CropOptions) -> tuple[li
         if faces:
             return [Cut(face_frame(width, height, *out, faces), *out)], ()
         frame = _focal_frame(rgb, width, height, out, options, faces=False)
-        return [Cut(frame, *out)], ("no face was found in it; it is framed by its focal point",)
+        return [Cut(frame, *out)], (NO_FACE,)
     return [Cut(center_frame(width, height, *out), *out)], ()
 
 
@@ -78,11 +78,11 @@ def manual_cut(width: int, height: int, options: CropOptions, frame: Frame) -> C
         PictureError: the frame does not lie on the picture, or is not of the shape of the training pictures.
     """
     if not inside(frame, width, height):
-        raise PictureError(f"its manual frame does not lie on the picture of {width}x{height}")
+        raise PictureError(f"its manual frame does not lie on the picture of {width}×{height}")
     out = out_size(frame.width, frame.height, options)
     shape, wanted = frame.width / frame.height, out[0] / out[1]
     if not options.keep_aspect and options.mode != "auto-size" and abs(shape / wanted - 1) > 0.02:
-        raise PictureError(f"its manual frame of {frame.width:.0f}x{frame.height:.0f} is not square")
+        raise PictureError(f"its manual frame of {frame.width:.0f}×{frame.height:.0f} is not square")
     fitted = center_frame(round(frame.width), round(frame.height), *out)
     return Cut(Frame(frame.left + fitted.left, frame.top + fitted.top, fitted.width, fitted.height), *out)
 

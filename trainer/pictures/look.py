@@ -158,7 +158,7 @@ def judge_size(header: "Header", size: int, keep_aspect: bool = False) -> tuple[
         return "", ()
     out = aspect_size(width, height, size) if keep_aspect else (size, size)
     frame = center_frame(width, height, *out)
-    reason, notes = judge_enlargement("it", f"{width}x{height}", enlargement(frame, *out))
+    reason, notes = judge_enlargement("it", f"{width}×{height}", enlargement(frame, *out))
     kept = kept_share(frame, width, height)
     if kept < LEAST_KEPT and not reason:
         notes = (*notes, cut_away(kept))
@@ -167,7 +167,7 @@ def judge_size(header: "Header", size: int, keep_aspect: bool = False) -> tuple[
 
 def too_small(width: int, height: int) -> str:
     """Return the reason for a picture below `SMALLEST_PX`."""
-    return f"it is too small: {width}x{height} pixels"
+    return f"it is too small: {width}×{height} pixels"
 
 
 def cut_away(kept: float) -> str:

@@ -8,6 +8,7 @@ from textual.screen import ModalScreen
 from textual.worker import Worker, WorkerState
 
 from trainer.errors import AppError
+from trainer.text import without_options
 from tui.keys import key_name, key_of
 from tui.problems import reported
 from tui.widgets.dialogs import ClosesOnce, Trouble
@@ -115,4 +116,5 @@ class WizardScreen(ClosesOnce[None]):
 
     def show_trouble(self, error: AppError) -> None:
         """Show a dialog that says what is wrong."""
-        self.app.push_screen(Trouble(error))
+        told = without_options(error.message), without_options(error.hint)
+        self.app.push_screen(Trouble(AppError(error.title, *told)))

@@ -12,12 +12,12 @@ from textual.widgets import Input, TextArea
 
 from trainer.captions.store import Stored, hash_of
 from trainer.errors import AppError
-from trainer.text import is_hidden, printable
+from trainer.text import is_hidden, printable, without_options
 from tui.caption_text import remark_of, row_text, same_text, summary_text, tokens_text, words_of
 from tui.keys import bindings
 from tui.messages import Renewed
 from tui.screens.caption_bulk import BulkActions
-from tui.screens.caption_form import changes_of, source_rows
+from tui.screens.caption_form import changes_of, hidden_fields, source_rows
 from tui.screens.step import Problem
 from tui.widgets.caption_area import CaptionArea
 from tui.widgets.form_dialog import FormDialog
@@ -271,7 +271,7 @@ class CaptionScreen(BulkActions):
             self._show_list()
 
         rows = source_rows(settings, list_captioners(settings))
-        self.app.push_screen(FormDialog("Write captions", rows), accepted)
+        self.app.push_screen(FormDialog("Write captions", rows, hidden=hidden_fields), accepted)
 
     def action_undo(self) -> None:
         """Take the last change back."""
@@ -290,7 +290,7 @@ class CaptionScreen(BulkActions):
         ]
 
         def read() -> None:
-            remarks = check_captions(pictures, count).remarks
+            remarks = map(without_options, check_captions(pictures, count).remarks)
             self.post_message(self._Found([*remarks, *([""] if long else []), *long] or ["Nothing to remark on."]))
 
         self.in_background(read, "looking at captions", "report")

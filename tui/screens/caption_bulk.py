@@ -102,8 +102,11 @@ class BulkActions(CaptionWork):
         self._ask(
             "Before and after every caption",
             [
-                ("Before", TextField("Written as it is, with its spaces and commas; e.g. “gollum, ”", id="prefix")),
-                ("After", TextField("Written as it is; e.g. “, oil painting”", id="suffix")),
+                ("Before", TextField("A space follows it; e.g. “a photo of” or “gollum,”", id="prefix")),
+                (
+                    "After",
+                    TextField("A space goes before it, except before a comma; e.g. “, oil”", id="suffix"),
+                ),
             ],
             do,
         )
@@ -133,8 +136,11 @@ class BulkActions(CaptionWork):
 
 
 def _around(texts: Mapping[str, str], before: str, after: str) -> dict[str, str]:
-    changes = with_prefix(texts, before)
-    changes |= with_suffix({**texts, **changes}, after)
+    """Return the captions that change when texts are put before and after all; one space separates words."""
+    prefix = f"{before.rstrip()} " if before.strip() else ""
+    suffix = after if after[:1] in (" ", *",.;:!?") else f" {after}"
+    changes = with_prefix(texts, prefix)
+    changes |= with_suffix({**texts, **changes}, suffix if after.strip() else "")
     return {name: text for name, text in changes.items() if text != texts[name]}
 
 

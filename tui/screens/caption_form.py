@@ -30,11 +30,11 @@ def source_rows(settings: "CaptionSettings", infos: Sequence["CaptionerInfo"]) -
     return (
         ("From", _choice("source", "Where captions come from.", sources, settings.source)),
         ("Old captions", _choice("existing", "What becomes of captions that are there.", existing, settings.existing)),
-        ("Text", TextField("The caption of every picture, for “one text”.", id="text", value=settings.text)),
+        ("Text", TextField("The caption of every picture.", _check_text, id="text", value=settings.text)),
         (
             "Model",
             TextField(
-                "For a captioner: a folder, file or Hub name; empty takes the usual one.",
+                "A folder, file or Hub name; empty takes the usual one.",
                 id="model",
                 placeholder="the usual one",
                 value=_model_of(settings),
@@ -44,13 +44,26 @@ def source_rows(settings: "CaptionSettings", infos: Sequence["CaptionerInfo"]) -
     )
 
 
+def hidden_fields(values: Mapping[str, str]) -> set[str]:
+    """Return which fields do nothing with the chosen source."""
+    return {"text"} - set(values["source"].split(",")) | (set() if _is_captioner(values["source"]) else {"model"})
+
+
 def changes_of(values: Mapping[str, str]) -> dict[str, Any]:
     """Return the settings of [caption] that a filled form asks for."""
     source, model = values["source"], values["model"].strip()
     changes: dict[str, Any] = {"source": source, "existing": values["existing"], "text": values["text"]}
-    if model and source not in SOURCES and "," not in source:
+    if model and _is_captioner(source):
         changes[source] = {"model": model}
     return changes
+
+
+def _is_captioner(source: str) -> bool:
+    return source not in SOURCES and "," not in source
+
+
+def _check_text(text: str) -> str:
+    return "" if text.strip() else "Type the caption of every picture."
 
 
 def _model_of(settings: "CaptionSettings") -> str:

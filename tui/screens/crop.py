@@ -14,10 +14,11 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from trainer.pictures.adjust import rounded
+from trainer.pictures.faces import NO_FACE
 from trainer.pictures.options import Mode
 from trainer.text import printable
 from tui.crop_answers import NO_FACES, Answers
-from tui.crop_text import MODES, UNSEEN, report_lines, row_text, row_words, summary_text
+from tui.crop_text import FACELESS, MODES, UNSEEN, report_lines, row_text, row_words, summary_text
 from tui.keys import bindings
 from tui.screens.crop_form import option_rows
 from tui.screens.crop_frame import FRAME_ACTIONS, FRAME_KEYS, Adjust, FrameActions
@@ -112,13 +113,17 @@ class CropScreen(FrameActions, CropWork):
     def _row(self, path: Path, width: int) -> tuple[str, str]:
         answers, name = self._asked, path.name
         verdict = self._verdicts.get(name, UNSEEN)
-        return row_text(name, verdict, answers.mode_word(name), name in answers.choices.left_out, width)
+        return row_text(name, verdict, self._mode_word(name), name in answers.choices.left_out, width)
+
+    def _mode_word(self, name: str) -> str:
+        word = self._asked.mode_word(name)
+        return FACELESS if word == MODES["face"] and name in self._faceless else word
 
     def _words(self, name: str) -> str:
         """Return what a filter looks at."""
         answers = self._asked
         verdict = self._verdicts.get(name, UNSEEN)
-        return f"{name} {row_words(verdict, answers.mode_word(name), name in answers.choices.left_out)}".casefold()
+        return f"{name} {row_words(verdict, self._mode_word(name), name in answers.choices.left_out)}".casefold()
 
     @on(LongList.Moved)
     def _show_chosen(self) -> None:
@@ -134,6 +139,10 @@ class CropScreen(FrameActions, CropWork):
     @on(FramePane.Shown)
     def tell_of_frame(self) -> None:
         """Say what is to be said of the picture that was read."""
+        path, proposal = self._chosen, self._pane.proposal
+        if path is not None and proposal is not None and NO_FACE in proposal.notes:
+            self._faceless.add(path.name)
+            self._list.refresh()
         self.say_help()
         self.draw_keys()
 
@@ -265,7 +274,8 @@ class CropScreen(FrameActions, CropWork):
         if (path := self._chosen) is not None:
             mode = self._asked.options_of(path.name).mode
             self.change(self._asked.with_mode_for_all(mode), "framing of all pictures")
-            self.notify(f"All pictures: {MODES[mode]}. Frames made by hand stay.", markup=False)
+            instead = ", those without one by their focal point" if mode == "face" else ""
+            self.notify(f"All pictures: {MODES[mode]}{instead}. Frames made by hand stay.", markup=False)
 
     def action_flip(self) -> None:
         """Add mirrored copies, or no longer."""

@@ -11,6 +11,7 @@ from textual.worker import Worker
 from trainer.history import History
 from trainer.pictures.check import CheckReport
 from trainer.pictures.choices import write_choices
+from trainer.pictures.faces import NO_FACE
 from trainer.text import printable
 from tui.crop_answers import Answers, Survey, read_report, survey, write_answers
 from tui.crop_text import UNSEEN, Verdict, verdicts_of
@@ -42,6 +43,7 @@ class CropWork(StepScreen):
         self._paths: tuple[Path, ...] = ()
         self._names: tuple[str, ...] = ()
         self._has_faces = False
+        self._faceless: set[str] = set()
         self._pending: int | None = None
         self._goes_on = False
         self._write_lock = Lock()
@@ -78,7 +80,7 @@ class CropWork(StepScreen):
         known = self._survey
         if known is not None:
             self._survey = None
-            self._paths, self._has_faces = known.paths, known.has_faces
+            self._paths, self._has_faces, self._faceless = known.paths, known.has_faces, set(known.faceless)
             self._history = History(known.answers)
             self._names = tuple(path.name for path in known.paths)
             if known.report is not None:
@@ -215,6 +217,7 @@ class CropWork(StepScreen):
     def end_cropping(self, event: JobLine.Ended) -> None:
         """Go on when all is done; say what went wrong else."""
         goes_on, self._goes_on = self._goes_on, False
+        self._faceless |= {item.name for item in event.view.state.items if NO_FACE in item.detail}
         error = ending_error(event.view)
         if error is not None and self.is_current:
             self.show_trouble(error)

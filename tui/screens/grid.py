@@ -16,6 +16,7 @@ from tui.feed import RunFeed
 from tui.grids import axis_text, grid_fields, grid_request, head_text, short_labels, step_of, strength_of
 from tui.keys import bindings
 from tui.messages import CellTaken, Renewed
+from tui.previews import usual_prompt
 from tui.screens.base import WizardScreen
 from tui.widgets.dialogs import Edit
 from tui.widgets.job_line import JobLine, ending_error
@@ -65,6 +66,7 @@ class GridScreen(WizardScreen):
         self.feed = feed
         self._plain = plain
         self._job = JobLine("grid", id="job")
+        self._prompt = ""
         self._folder: Path | None = None
         self._grid: DrawnGrid | None = None
         self._taken: tuple[int, int] | None = None
@@ -95,6 +97,7 @@ class GridScreen(WizardScreen):
         self.call_after_refresh(self._draw)
 
     def _read(self, *, is_first: bool = False) -> None:
+        self._prompt = self._prompt or usual_prompt(self.feed.folder, self.feed.view)
         folder = latest_grid(self.feed.folder)
         grid = read_grid(folder) if folder is not None else None
         if grid is not None and (folder != self._folder or self._grid is None):
@@ -220,7 +223,7 @@ class GridScreen(WizardScreen):
                 self._job.start(run.project_root, grid_request(str(run.path), wanted))
                 self._draw()
 
-        fields = grid_fields(steps, self.feed.view.preview_prompt)
+        fields = grid_fields(steps, self._prompt)
         self.app.push_screen(Edit("Draw a grid of this run", fields, keeps_all=True), answered)
 
     def action_cancel(self) -> None:

@@ -17,6 +17,7 @@ from trainer.verdict import Verdict, judge_training
 from tui.feed import RunFeed, RunView
 from tui.keys import bindings
 from tui.messages import GridWanted, LogWanted, Renewed
+from tui.previews import usual_prompt
 from tui.results import (
     STRONGEST,
     WEAKEST,
@@ -285,7 +286,7 @@ class ResultsScreen(ResultUses):
 
     def action_try(self) -> None:
         """Ask for a prompt, then draw it with the chosen step at the strength."""
-        before = self._tryout.view.prompt if self._tryout else self._view.preview_prompt
+        before = self._tryout.view.prompt if self._tryout else usual_prompt(self.feed.folder, self._view)
 
         def answered(changed: dict[str, str] | None) -> None:
             if changed is None:

@@ -8,6 +8,7 @@ from textual import on
 from textual.message import Message
 from textual.worker import get_current_worker
 
+from trainer.errors import AppError
 from trainer.text import printable
 from tui import carry, jobs
 from tui.feed import RunFeed
@@ -16,7 +17,7 @@ from tui.results import Stage, download_line, network_name, tag_of
 from tui.screens.base import WizardScreen
 from tui.screens.results_forms import export_fields, install_fields, rewind_fields, rewind_settings
 from tui.upload import own_address
-from tui.widgets.dialogs import Edit, Told
+from tui.widgets.dialogs import Confirm, Edit, Told
 
 
 @dataclass
@@ -25,6 +26,15 @@ class InstallAsked(Message):
 
     stage: Stage
     before: dict[str, str]
+
+
+@dataclass
+class InstallTaken(Message):
+    """Another file of the name is there."""
+
+    stage: Stage
+    wanted: dict[str, str]
+    text: str
 
 
 @dataclass
@@ -108,10 +118,28 @@ class ResultUses(WizardScreen):
         title = f"Install step {message.stage.step:,}"
         self.app.push_screen(Edit(title, install_fields(message.before), keeps_all=True), answered)
 
-    def _install(self, stage: Stage, wanted: dict[str, str]) -> None:
+    def _install(self, stage: Stage, wanted: dict[str, str], *, overwrite: bool = False) -> None:
         assert stage.checkpoint is not None
-        cancelled = _cancelled()
-        self.post_message(InstallDone(carry.install(stage.checkpoint, wanted["folder"], wanted["name"], cancelled)))
+        place = wanted["folder"], wanted["name"]
+        try:
+            done = carry.install(stage.checkpoint, *place, _cancelled(), overwrite=overwrite)
+        except AppError as error:
+            if not carry.offers_overwrite(error):
+                raise
+            self.post_message(InstallTaken(stage, wanted, error.message))
+        else:
+            self.post_message(InstallDone(done))
+
+    @on(InstallTaken)
+    def ask_to_overwrite(self, message: InstallTaken) -> None:
+        """Ask whether to replace the file of the same name."""
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self._do("Installing…", lambda: self._install(message.stage, message.wanted, overwrite=True))
+
+        text = f"{message.text} It is lost when it is overwritten; else install under another name."
+        self.app.push_screen(Confirm("Overwrite it?", text, "Overwrite"), answered)
 
     @on(InstallDone)
     def show_installed(self, message: InstallDone) -> None:

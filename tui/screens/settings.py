@@ -16,11 +16,11 @@ from trainer.config import RunConfig, save_preset
 from trainer.config.presets import preset_name
 from trainer.config.read import difference
 from trainer.errors import AppError
-from trainer.text import printable
+from trainer.text import printable, without_options
 from tui.journey import Journey
 from tui.keys import bindings
 from tui.messages import Renewed
-from tui.plan_text import plan_lines, rate_lines, warning_lines
+from tui.plan_text import plan_lines, rate_lines, warning_lines, wrong_lines
 from tui.presets import base_of, preset_choices, preset_settings, started_from
 from tui.screens.step import Problem, StepScreen
 from tui.settings_form import BASIC, Setting, group_members, groups, read_texts, settings, texts_of
@@ -63,6 +63,7 @@ class SettingsScreen(StepScreen):
         self._trade_offs: dict[str, str] = {}
         self._under: dict[str, dict[str, str]] = {}
         self._config: RunConfig | None = None
+        self._wrong: dict[str, str] = {}
         self._plan: Plan | None = None
         self._planned: RunConfig | None = None
         self._plan_error = ""
@@ -108,12 +109,15 @@ class SettingsScreen(StepScreen):
 
     def _show(self, texts: dict[str, str]) -> None:
         self._texts = texts
-        names = {setting.id: name for name, setting in settings().items()}
-        for row in self.query(FieldRow):
-            if row.field.id in names:
-                row.field.set_quietly(texts[names[row.field.id]])
+        for name, field in self._fields().items():
+            field.set_quietly(texts[name])
         self._say_trade_off()
         self._recompute()
+
+    def _fields(self) -> dict[str, Field]:
+        """Return the fields made so far, by setting."""
+        names = {setting.id: name for name, setting in settings().items()}
+        return {names[row.field.id]: row.field for row in self.query(FieldRow) if row.field.id in names}
 
     def _offer_presets(self, project: "Project") -> None:
         choices = preset_choices(project)
@@ -128,8 +132,9 @@ class SettingsScreen(StepScreen):
     def take_over(self, event: FieldChanged) -> None:
         """Take over what was typed or chosen."""
         name = next((name for name, one in settings().items() if one.id == event.field.id), None)
-        if name is not None:
+        if name is not None and self.journey.project is not None:
             self._texts[name] = event.field.meant if isinstance(event.field, TextField) else event.field.value
+            self._read(self.journey.project)  # at once: a key right behind acts on it
             self._plan_soon()
         elif event.field.id == "preset":
             self._change_preset(event.field.value)
@@ -185,9 +190,16 @@ class SettingsScreen(StepScreen):
     def _recompute(self) -> None:
         project = self.journey.project
         if project is not None:
-            self._config, _ = read_texts(self._texts, project.settings())
+            self._read(project)
             self._draw()
             self._make_plan(project)
+
+    def _read(self, project: "Project") -> None:
+        """Read what is on the form, and mark what is wrong."""
+        self._config, self._wrong = read_texts(self._texts, project.settings())
+        for name, field in self._fields().items():
+            if isinstance(field, TextField):
+                field.blame(self._wrong.get(name, ""))
 
     def _make_plan(self, project: "Project") -> None:
         config = self._config
@@ -200,7 +212,7 @@ class SettingsScreen(StepScreen):
             try:
                 self._plan, self._plan_error = make_plan(project, config), ""
             except AppError as error:
-                self._plan, self._plan_error = None, printable(error, 400)
+                self._plan, self._plan_error = None, printable(without_options(str(error)), 400)
             self._planned = config
             self.post_message(Renewed())
 
@@ -225,7 +237,7 @@ class SettingsScreen(StepScreen):
 
     def _side_lines(self, width: int) -> list[str]:
         if self._config is None:
-            return wrapped("A field is wrong; what the run takes is told again when it is right.", width)
+            return wrong_lines(self._wrong, width)
         lines = plan_lines(self._plan, width) if self._plan is not None else wrapped(self._plan_error or "…", width)
         warnings = self._plan.warnings if self._plan is not None else self._config.warnings()
         return [*lines, *rate_lines(self._config, width), *warning_lines(warnings, width)]

@@ -41,6 +41,7 @@ class Browse(Dialog[Path | None]):
         self._entries: list[Entry] = []
         self._num_counted = 0
         self._hidden = False
+        self._came_from: Path | None = None
 
     def compose(self) -> ComposeResult:
         """Show title, folder, list and keys."""
@@ -75,7 +76,11 @@ class Browse(Dialog[Path | None]):
         self.query_one("#where", Static).update(Content(short_path(self._folder) + count))
         up = [Row(PARENT, "../")] if self._folder != self._folder.parent else []
         rows = [*up, *(Row(str(n), entry.label) for n, entry in enumerate(self._entries))]
-        self.query_one(RowList).show_rows(rows or [Row("", "There is nothing here.")])
+        listed = self.query_one(RowList)
+        listed.show_rows(rows or [Row("", "There is nothing here.")])
+        place = next((n for n, entry in enumerate(self._entries) if entry.path == self._came_from), None)
+        if place is not None:
+            listed.highlighted = len(up) + place
 
     def _chosen(self) -> Entry | None:
         id_ = self.query_one(RowList).chosen or PARENT
@@ -120,6 +125,6 @@ class Browse(Dialog[Path | None]):
     def _go(self, folder: Path) -> None:
         rows = self.query_one(RowList)
         rows.show_rows([])
-        self._entries = []
+        self._entries, self._came_from = [], self._folder
         self.query_one("#where", Static).update(Content(f"{printable(folder)}…"))
         self._enter(folder)

@@ -102,7 +102,8 @@ class TextField(PromptInput):
     @property
     def meant(self) -> str:
         """The text as it was set or typed; what is shown of it is harmless to a terminal."""
-        return self._meant if self.value == self._shown else self.value
+        is_longer = self.value.startswith(self._shown)
+        return self._meant + self.value[len(self._shown) :] if is_longer else self.value
 
     @property
     def help_text(self) -> str:

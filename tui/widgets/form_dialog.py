@@ -1,6 +1,6 @@
 """A small form on top of a screen."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from textual import on
 from textual.app import ComposeResult
@@ -12,6 +12,13 @@ from tui.keys import bindings
 from tui.widgets.dialogs import Dialog
 from tui.widgets.fields import Accepted, Field, FieldChanged, FieldRow, HelpChanged, TextField
 
+Hidden = Callable[[Mapping[str, str]], Collection[str]]
+"""Returns the ids of fields that do nothing with such values."""
+
+
+def _nothing(values: Mapping[str, str]) -> Collection[str]:
+    return ()
+
 
 class FormDialog(Dialog[dict[str, str] | None]):
     """Fields under each other; closes with all values by field's id, or with None.
@@ -20,13 +27,16 @@ class FormDialog(Dialog[dict[str, str] | None]):
         title: What it is for.
         rows: Labels and fields; the first one has the focus.
         text: Said above the fields; harmless to show.
+        hidden: Which fields to leave out while the others have certain values.
     """
 
     BINDINGS = bindings("dialog.accept", "dialog.cancel")
 
-    def __init__(self, title: str, rows: Sequence[tuple[str, Field]], text: str = "") -> None:
+    def __init__(
+        self, title: str, rows: Sequence[tuple[str, Field]], text: str = "", hidden: Hidden = _nothing
+    ) -> None:
         super().__init__()
-        self._title, self._rows, self._text = title, tuple(rows), text
+        self._title, self._rows, self._text, self._hidden = title, tuple(rows), text, hidden
 
     def compose(self) -> ComposeResult:
         """Show the fields and one line of help."""
@@ -42,7 +52,21 @@ class FormDialog(Dialog[dict[str, str] | None]):
 
     def on_mount(self) -> None:
         """Begin with the first field."""
+        self._hide()
         self._rows[0][1].focus()
+
+    @property
+    def _values(self) -> dict[str, str]:
+        return {str(field.id): field.value for _, field in self._rows}
+
+    def _hide(self) -> None:
+        hidden = self._hidden(self._values)
+        for row in self.query(FieldRow):
+            row.display = row.field.id not in hidden
+
+    @property
+    def _shown(self) -> list[Field]:
+        return [row.field for row in self.query(FieldRow) if row.display]
 
     def on_descendant_focus(self) -> None:
         """Say what the field is for."""
@@ -59,14 +83,15 @@ class FormDialog(Dialog[dict[str, str] | None]):
 
     @on(FieldChanged)
     def hold(self, event: FieldChanged) -> None:
-        """Keep the message within the dialog."""
+        """Keep the message within the dialog, and show what applies now."""
         event.stop()
+        self._hide()
 
     @on(Accepted)
     def go_on(self, event: Accepted) -> None:
         """Focus the next field; after the last one close."""
         event.stop()
-        fields = [field for _, field in self._rows]
+        fields = self._shown
         place = next((n for n, field in enumerate(fields) if field is self.focused), -1) + 1
         if place < len(fields):
             fields[place].focus()
@@ -75,11 +100,11 @@ class FormDialog(Dialog[dict[str, str] | None]):
 
     def action_accept(self) -> None:
         """Close with the values, when nothing is wrong."""
-        wrong = [field for _, field in self._rows if isinstance(field, TextField) and field.validate_now()]
+        wrong = [field for field in self._shown if isinstance(field, TextField) and field.validate_now()]
         if wrong:
             wrong[0].focus()
             return
-        self.dismiss({str(field.id): field.value for _, field in self._rows})
+        self.dismiss(self._values)
 
     def action_cancel(self) -> None:
         """Close without changes."""

@@ -15,6 +15,7 @@ from trainer.pictures.decode import PictureError
 from trainer.pictures.geometry import Frame
 from trainer.pictures.options import CropOptions
 from trainer.pictures.propose import Proposal, by_hand, propose
+from trainer.text import without_options
 from tui.crop_text import frame_text
 from tui.messages import Renewed
 from tui.widgets.framed_picture import FramedPicture
@@ -121,7 +122,7 @@ class FramePane(Vertical):
         except PictureError as error:
             self._known[wanted.key] = str(error)
         except AppError as error:
-            self._known[wanted.key] = f"{error.message} {error.hint}"
+            self._known[wanted.key] = without_options(f"{error.message} {error.hint}")
         else:
             self._known[wanted.key] = self._seen[wanted.path] = proposal
         for kept in (self._known, self._seen):

@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 from textual.binding import Binding, BindingType
 from textual.suggester import Suggester
 
+from trainer.text import is_hidden
 from tui.paths import completed
-from tui.widgets.fields import Check, TextField
+from tui.widgets.fields import Check, FieldChanged, TextField
 
 
 class _PathSuggester(Suggester):
@@ -17,8 +18,9 @@ class _PathSuggester(Suggester):
         self._suffixes = suffixes
 
     async def get_suggestion(self, value: str) -> str | None:
-        """Complete a path; the disk may be slow, so a thread looks."""
-        return await asyncio.to_thread(completed, value, self._suffixes) or None
+        """Complete a path, where it can be shown as it is; the disk may be slow, so a thread looks."""
+        offered = await asyncio.to_thread(completed, value, self._suffixes)
+        return None if not offered or any(map(is_hidden, offered)) else offered
 
 
 class PathField(TextField):
@@ -39,10 +41,10 @@ class PathField(TextField):
 
     async def action_complete(self) -> None:
         """Take what completes the path; where nothing does, go on to the next field."""
-        offered = await asyncio.to_thread(completed, self.value, self._suffixes) if self._at_end else ""
+        offered = await asyncio.to_thread(completed, self.meant, self._suffixes) if self._at_end else ""
         if offered:
-            self.value = offered
-            self.cursor_position = len(offered)
+            self.set_quietly(offered)
+            self.post_message(FieldChanged(self))
         else:
             self.screen.focus_next()
 

@@ -212,6 +212,7 @@ def test_a_limit_makes_any_device_a_small_card(plan_on: MakePlan, project: Proje
     chosen = choose_rung(plan)[0]
     assert chosen is not None
     assert chosen.rung.parts.total <= GIB
+    assert "On the CPU: limit 1.0 GiB (RAM 16.0 GiB)" in plan.as_text()
 
 
 def test_what_is_faster_and_fits_is_offered(plan_on: MakePlan) -> None:
