@@ -9,7 +9,7 @@ from trainer.errors import AppError
 from trainer.recovery.changes import parse_changes, tree_of
 from trainer.run.control import Command
 from trainer.run.signals import Stopped
-from trainer.schedule import parse_learning_rate, scaled_rate_text
+from trainer.schedule import parse_learning_rate, rate_warnings, scaled_rate_text
 from trainer.text import printable
 
 if TYPE_CHECKING:
@@ -82,6 +82,10 @@ def _try_change(training: "Training", what: str, given: str) -> None:
         return
     training.keep_state()
     training.events.emit("changed", step=training.step, what=what, value=value, given=given)
+    if what == "learning_rate":
+        config = training.config
+        for doubt in rate_warnings(given, config.training.steps, config.data.size, training.step):
+            training.events.emit("warning", message=f"learning rate {doubt}")
 
 
 def _change_settings(training: "Training", text: str) -> None:

@@ -127,6 +127,7 @@ def test_a_learning_rate_that_ruins_a_run_is_undone_and_stays_so(project: Projec
     folder.control.mkdir(exist_ok=True)
     send(folder, "set_learning_rate", value="1e30")
     assert run_to_end(folder) == 0, events(folder, "failed")
+    assert "1e+30 ruins any network at once" in "".join(event["message"] for event in events(folder, "warning"))
     (told,) = events(folder, "recovering")
     assert (told["why"], told["step"], told["changes"]) == ("nan", 0, {})
     for part in ("computed again from step 0", "undone: learning rate 1e30", "the learning rate as it was: 1e-5"):
