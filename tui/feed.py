@@ -188,8 +188,8 @@ class RunFeed:
         for event in without_undone(state.log):
             if event["kind"] == "changed" and event.get("what") in current:
                 current[event["what"]] = str(event.get("value", ""))
-            elif event["kind"] == "recovering":
-                scale = (event.get("changes") or {}).get("optimizer.rate_scale", scale)
+            elif event["kind"] == "recovering" and isinstance(event.get("changes"), dict):
+                scale = event["changes"].get("optimizer.rate_scale", scale)
         # What isn't a rate is shown as it is.
         with contextlib.suppress(ValueError, TypeError):
             current["learning_rate"] = scaled_rate_text(current["learning_rate"], float(scale))

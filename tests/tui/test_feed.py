@@ -74,6 +74,23 @@ def test_settings_come_from_the_run_and_then_from_what_was_changed(story: Story)
     assert (feed.view.learning_rate, feed.view.preview_prompt) == ("5e-6", "a portrait of gollum")
 
 
+def test_a_rate_is_shown_as_it_acts_after_recovery_has_undone_or_scaled_it(story: Story) -> None:
+    def rate() -> str:
+        feed.advance()
+        return feed.view.learning_rate
+
+    feed = RunFeed(story.folder, no_gauges)
+    story.tell("changed", step=3, what="learning_rate", value="2e-5:500, 1e-6", given="2e-5:500, 1e-6")
+    story.tell("changed", step=4, what="learning_rate", value="50", given="50")
+    assert rate() == "50"
+    story.tell("recovering", why="nan", message="", step=3, changes={}, undone=[["learning_rate", "50"]])
+    assert rate() == "2e-5:500, 1e-6"
+    story.tell("recovering", why="nan", message="", step=3, changes={"optimizer.rate_scale": 0.5}, undone=[])
+    assert rate() == "1e-5:500, 5e-7"
+    story.tell("recovering", why="nan", message="", step=3, changes=[7], undone=5)
+    assert rate() == "1e-5:500, 5e-7"
+
+
 def test_a_run_without_any_file_is_shown_as_lost(tmp_path: Path) -> None:
     feed = RunFeed(RunFolder(tmp_path / "p/output/2026-11-23/p"), no_gauges)
     feed.advance()

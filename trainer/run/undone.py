@@ -12,9 +12,9 @@ def without_undone(events: Iterable[Event]) -> list[Event]:
     for event in events:
         if event["kind"] == "changed":
             changes.append(len(kept))
-        elif event["kind"] == "recovering" and event.get("undone"):
-            gone = set(changes[-len(event["undone"]) :])
-            changes = changes[: -len(event["undone"])]
-            kept = [each for place, each in enumerate(kept) if place not in gone]
+        elif event["kind"] == "recovering":
+            undone = event.get("undone")
+            for _ in range(min(len(changes), len(undone) if isinstance(undone, list) else 0)):
+                del kept[changes.pop()]
         kept.append(event)
     return kept
