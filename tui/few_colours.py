@@ -9,7 +9,6 @@ from functools import cache
 from itertools import chain, cycle, islice
 
 from PIL import Image
-from rich._palettes import EIGHT_BIT_PALETTE
 from rich.color import Color, ColorSystem
 
 Rgb = tuple[int, int, int]
@@ -35,7 +34,7 @@ def _palettes() -> tuple[Image.Image, list[int]]:
     """Return the colours as they are shown, and what makes rich send each: it turns some greys into another one."""
     pairs: list[tuple[Rgb, Rgb]] = []
     for number in range(16, 256):
-        red, green, blue = EIGHT_BIT_PALETTE[number]
+        red, green, blue = Color.from_ansi(number).get_truecolor()
         grey = max(0, min(255, round((number - 231) * 255 / 25)))
         pairs += [
             ((red, green, blue), sent)
