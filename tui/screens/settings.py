@@ -198,7 +198,8 @@ class SettingsScreen(StepScreen):
         """Read what is on the form, and mark what is wrong."""
         self._config, self._wrong = read_texts(self._texts, project.settings())
         for name, field in self._fields().items():
-            if isinstance(field, TextField):
+            # One that is being typed is checked when it is left.
+            if isinstance(field, TextField) and (field is not self.focused or field.problem):
                 field.blame(self._wrong.get(name, ""))
 
     def _make_plan(self, project: "Project") -> None:
