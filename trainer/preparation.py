@@ -18,8 +18,10 @@ from trainer.dataset_files import find_training_pictures, load_pixels
 from trainer.diffusion import Diffusion
 from trainer.errors import AppError
 from trainer.hypernetwork import Hypernetwork, Structure, load
+from trainer.memory.account import arrived, on_host
 from trainer.memory.apply import place_unet
 from trainer.memory.fallback import RoomyEncoder, RoomyVae
+from trainer.memory.stored import frozen_tensors
 from trainer.placement import choose_device, choose_dtype, idle_settings
 from trainer.schedule import Schedule
 from trainer.step import Denoiser
@@ -66,7 +68,8 @@ def prepare(config: RunConfig, project_root: Path, phase: Phase, resumed_at: int
     warnings += idle_settings(config.memory, device)
     phase("loading the base model", 0, 1)
     model_path = Path(config.model.path)
-    base = load_parts(config, dtype)
+    with on_host():
+        base = load_parts(config, dtype)
     net = make_network(config, base)
     warnings += net.warnings
     schedule_end = learning_rate(config, net.step).last_step
@@ -116,6 +119,7 @@ def prepare(config: RunConfig, project_root: Path, phase: Phase, resumed_at: int
     warnings += long_captions(pictures, own_contexts, base.tokenizer.model_max_length)
     validator = _validator(config, pictures, posteriors, own_contexts, train, held_out, diffusion)
     place_unet(base.unet, config.memory, device)
+    arrived(frozen_tensors(base.unet))
     net.to(device)
     denoiser = Denoiser(base.unet, diffusion, device, dtype, config.training.min_snr_gamma)
     return Prepared(

@@ -27,3 +27,12 @@ def test_under_a_limit_the_probe_finds_the_rung_before_a_step_is_spent(tmp_path:
     assert 0 < config.memory.micro_batch < 8
     assert config.training.batch_size == 8
     assert glance(folder).status is Status.FINISHED
+
+
+def test_a_limit_that_holds_the_chosen_rung_holds_the_whole_run_the_reading_of_the_model_too(tmp_path: Path) -> None:
+    project = photo_project(tmp_path)
+    short = {"training": {"steps": 2, "batch_size": 4}, "preview": {"every": 0}, "validation": {"every": 0}}
+    limit = {"memory": {"vram_limit": "16MiB", "offload": "all", "optimizer_on_host": True}}
+    folder = make_run(project, short, limit, {"memory": {"rung": "pinned", "gradient_checkpointing": True}})
+    assert run_to_end(folder) == 0, folder.worker_log.read_text()
+    assert events(folder, "recovering") == []

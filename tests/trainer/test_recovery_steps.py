@@ -10,6 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from trainer.divergence import check_weights
 from trainer.faults import Diverged
+from trainer.memory.account import LiveBytes, arrived, on_host
 from trainer.memory.host_optimizer import HostAdamW
 from trainer.recovery.limit import LimitedBytes
 from trainer.recovery.telling import free_frames
@@ -109,6 +110,18 @@ def test_the_account_raises_at_the_limit_with_honest_figures_and_frees_what_fail
         free_frames(caught.value)
         torch.ones(1 << 16)
         assert account.live == kept.nbytes
+
+
+def test_the_account_counts_what_comes_from_the_host_once_and_when_it_arrives() -> None:
+    with LiveBytes() as account:
+        with on_host():
+            weight = torch.ones(1 << 10)
+        assert account.live == 0
+        arrived([weight])
+        arrived([weight])
+        assert account.live == weight.nbytes
+        del weight
+        assert account.live == 0
 
 
 def test_weights_that_are_not_finite_are_refused() -> None:

@@ -22,21 +22,31 @@ BLOCK_BYTES = 512
 """CUDA's caching allocator rounds every request up to this (c10/cuda/CUDACachingAllocator.cpp, kMinBlockSize)."""
 
 
-class _Host(threading.local):
+class _Here(threading.local):
     depth = 0
+    """Blocks of `on_host` that are open."""
+
+    def __init__(self) -> None:
+        self.accounts: list[LiveBytes] = []
 
 
-_host = _Host()
+_here = _Here()
 
 
 @contextmanager
 def on_host() -> Iterator[None]:
-    """Make tensors inside this block that belong to the host: no account of the device counts them, ever."""
-    _host.depth += 1
+    """Make tensors inside this block that belong to the host: no account of the device counts them till they arrive."""
+    _here.depth += 1
     try:
         yield
     finally:
-        _host.depth -= 1
+        _here.depth -= 1
+
+
+def arrived(tensors: Iterable[Tensor]) -> None:
+    """Count tensors that were made on the host and are on the device now: on the CPU they are where they were."""
+    for account in _here.accounts:
+        account.admit(tensors)
 
 
 class LiveBytes(TorchDispatchMode):
@@ -51,6 +61,7 @@ class LiveBytes(TorchDispatchMode):
         self.live: int = 0
         self.peak: int = 0
         self._seen: weakref.WeakValueDictionary[int, torch.UntypedStorage] = weakref.WeakValueDictionary()
+        self._hosted: weakref.WeakValueDictionary[int, torch.UntypedStorage] = weakref.WeakValueDictionary()
         for tensor in besides:
             storage = tensor.untyped_storage()
             self._seen[id(storage)] = storage
@@ -62,11 +73,30 @@ class LiveBytes(TorchDispatchMode):
         result = func(*args, **(kwargs or {}))
         for leaf in tree_leaves(result):
             if isinstance(leaf, Tensor):
-                if _host.depth:
-                    self._seen.setdefault(id(leaf.untyped_storage()), leaf.untyped_storage())
-                else:
-                    self._count(leaf.untyped_storage())
+                storage = leaf.untyped_storage()
+                if not _here.depth:
+                    self._count(storage)
+                elif id(storage) not in self._seen:
+                    self._seen[id(storage)] = self._hosted[id(storage)] = storage
         return result
+
+    def __enter__(self) -> Any:
+        """Begin to count."""
+        _here.accounts.append(self)
+        return super().__enter__()  # type: ignore[no-untyped-call]
+
+    def __exit__(self, *error: object) -> None:
+        """Leave off."""
+        _here.accounts.remove(self)
+        super().__exit__(*error)  # type: ignore[no-untyped-call]
+
+    def admit(self, tensors: Iterable[Tensor]) -> None:
+        """Count what was made on the host, and isn't counted yet."""
+        for tensor in tensors:
+            storage = self._hosted.pop(id(tensor.untyped_storage()), None)
+            if storage is not None:
+                del self._seen[id(storage)]
+                self._count(storage)
 
     def _count(self, storage: torch.UntypedStorage) -> None:
         if id(storage) in self._seen:
