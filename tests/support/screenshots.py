@@ -8,12 +8,14 @@ import os
 import re
 import sys
 import tempfile
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from tests.tui import walk
 from tests.tui.walk import Walker
 from trainer.demo.job import prepare_demo
+from trainer.run.control import send
 from trainer.run.folder import find_runs
 from trainer.run.lock import kill_worker
 from trainer.run.status import glance
@@ -25,7 +27,9 @@ OUT = Path(__file__).resolve().parents[2] / "docs" / "screens"
 PATIENCE_S = 900
 SHOWN_STEP = 150
 """The step from which on the running training makes a good picture."""
-LIMIT = {"memory": {"vram_limit": "24MiB"}, "recovery": {"on_oom": "ask", "answer_s": 600.0, "probe": "never"}}
+ROOMY = {"memory": {"vram_limit": "64MiB"}, "recovery": {"on_oom": "ask", "answer_s": 600.0, "probe": "never"}}
+TIGHT = "memory.vram_limit=33MiB"
+"""What all four pictures at once don't fit into."""
 
 
 class Album:
@@ -113,7 +117,10 @@ def main() -> int:
     try:
         _walk(steps, around)
         project = prepare_demo(lambda line: None)
-        start_run(project, project.settings({}, LIMIT))
+        run = start_run(project, project.settings({}, ROOMY))
+        while glance(run).state.step < SHOWN_STEP // 3:
+            time.sleep(1)
+        send(run, "change_settings", value=TIGHT)
         _walk(recovery)
     finally:
         for run in find_runs(root / "demo"):
