@@ -97,7 +97,7 @@ def prepare_rewind(folder: RunFolder, to: Target, settings: Mapping[str, Any] | 
     events = without_undone(read_events(folder.events_file))
     state = replay(events)
     step = choose_checkpoint(folder, state, to)
-    changed = settings or {}
+    changed = _as_given(settings or {})
     config = build_config(read_toml(folder.config_file), changed)
     if config.training.steps <= step:
         raise AppError(
@@ -114,6 +114,14 @@ def prepare_rewind(folder: RunFolder, to: Target, settings: Mapping[str, Any] | 
             f"{printable(error.filename or folder.path.parent)}: {error.strerror}.",
             "Make room there.",
         ) from None
+
+
+def _as_given(settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what the new run shall do differently; a new learning rate is meant as it is given, from there on."""
+    optimizer = settings.get("optimizer", {})
+    if "learning_rate" not in optimizer:
+        return settings
+    return {**settings, "optimizer": {"schedule": "steps", "warmup_steps": 0, **optimizer}}
 
 
 def _make(

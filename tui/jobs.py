@@ -58,14 +58,27 @@ def training_question(root: Path) -> str:
     return "\n".join([facts, *filter(None, [*config.warnings(), logout_warning()])])
 
 
-def resume(folder: RunFolder) -> RunFolder:
-    """Start a worker on a run that ended before its last step.
+def is_pinned(folder: RunFolder) -> bool:
+    """Tell whether a run may not take another rung by itself."""
+    from trainer.recovery.changes import effective_config
+
+    try:
+        return effective_config(folder).memory.rung == "pinned"
+    except (AppError, OSError):  # said when it is started
+        return False
+
+
+def resume(folder: RunFolder, *, unpinned: bool = False) -> RunFolder:
+    """Start a worker on a run that ended before its last step, one that may take another rung if `unpinned`.
 
     Raises:
         AppError: it can't be started.
     """
+    from trainer.recovery.changes import change_by_user
     from trainer.run.launch import start_worker
 
+    if unpinned:
+        change_by_user(folder, ["memory.rung=auto"])
     start_worker(folder)
     return folder
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from trainer.run.facts import Question
 from trainer.text import printable, size_text
-from tui.words import table
+from tui.words import fit, table
 
 ABOUT = {
     "memory": "out of memory",
@@ -145,8 +145,8 @@ def option_lines(asked: Asked, width: int) -> list[str]:
     figures = [(option.peak.rjust(8) if option.peak else "", option.fits, option.pace) for option in asked.options]
     # What has no figures ("wait until memory is free") may run on where the others have theirs.
     best = ["best" if option.id == asked.default else "" for option in asked.options]
-    prices = [option.price for option in asked.options]
-    # A long name gives way before any figure does.
+    prices = [fit(option.price, max(16, width - 60)).rstrip() for option in asked.options]
+    # A long name gives way before any figure does, but for what is said of the price.
     room = max(24, width - sum(longest + 2 for longest in (max(map(len, prices), default=0), len("best")) if longest))
     told = table([(name, *cells) for name, cells in zip(names, figures, strict=True) if any(cells)], room)
     lefts = [told.pop(0) if any(cells) else name for name, cells in zip(names, figures, strict=True)]
@@ -156,6 +156,8 @@ def option_lines(asked: Asked, width: int) -> list[str]:
 def clock_text(asked: Asked, now: float) -> str:
     """Return what happens when nobody answers, and when."""
     number = asked.default_place + 1
+    if asked.deadline_t is None and asked.default == "wait":
+        return "The run goes on by itself as soon as there is room; no answer is needed."
     if asked.deadline_t is None or not asked.options:
         return "The run waits for your answer, however long that takes."
     left_s = math.ceil(asked.deadline_t - now)

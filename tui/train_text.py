@@ -93,7 +93,7 @@ def _trouble(folder: RunFolder, view: RunView) -> list[str]:
 def _no_step_text(view: RunView) -> str:
     """Say why there is nothing to see: what comes before the first step may take as long as many steps."""
     state = view.state
-    if not view.status.is_live or state.phase is None or state.phase.name != "training":
+    if view.status is not Status.RUNNING or state.phase is None or state.phase.name != "training":
         return "No step yet."
     doing = "a preview is drawn" if state.validations else "the loss is measured, then a preview drawn"
     return f"No step yet: {doing}, to compare with."

@@ -53,6 +53,8 @@ def test_the_clock_counts_down_to_the_supervisors_deadline_and_never_promises_mo
     assert clock_text(told, 800) == "2 is taken in 4 min 09 s if nobody answers."
     assert clock_text(told, 1049) == "The time is up: 2 is taken."
     assert clock_text(asked(deadline_t=None), 1000) == "The run waits for your answer, however long that takes."
+    disk = asked(about="disk", deadline_t=None, choices=["wait", "stop"], default="wait")
+    assert clock_text(disk, 1000) == "The run goes on by itself as soon as there is room; no answer is needed."
 
 
 def test_numbers_of_the_fault_are_told_with_who_holds_the_memory() -> None:

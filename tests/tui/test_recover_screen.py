@@ -87,7 +87,7 @@ def test_an_answer_given_elsewhere_closes_it_and_the_next_question_opens_it_agai
         await walker.sees("▸ 1  checkpointing")
         story.tell("answered", id="q1", choice="lowvram", by="time-out")
         story.until_now()
-        await walker.sees("harbour  running", "The question is closed: it was answered.")
+        await walker.sees("harbour  running", "The question is closed: nobody answered in time.")
         story.ask("q2", about="disk", text="No space is left.", default="stop", choices=["wait", "stop"])
         await walker.sees("the disk is full at step 3", "▸ 2  stop here; resume later", "2 is taken in")
 
@@ -127,7 +127,7 @@ def test_a_supervisor_that_is_gone_closes_the_question(projects: Path) -> None:
             await walker.sees("▸ harbour")
             await walker.press("enter")
             await walker.sees("▸ 1  checkpointing")
-        await walker.sees("harbour  lost", "its supervisor is gone", "r resume")
+        await walker.sees("harbour  lost", "the run's process is gone", "r resume")
 
     walk(body)
 

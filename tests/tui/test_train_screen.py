@@ -305,8 +305,8 @@ def test_slowness_is_told_with_its_factor(live: Story) -> None:
 def test_a_failed_run_says_what_to_do_and_can_be_resumed(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     story = Story(root, 500).train(120)
     story.tell("failed", error="Out of memory", message="Tried to allocate 1.20 GiB", hint="Set data.size=384.")
-    resumed: list[str] = []
-    monkeypatch.setattr(jobs, "resume", lambda folder: resumed.append(folder.name))
+    resumed: list[bool] = []
+    monkeypatch.setattr(jobs, "resume", lambda folder, unpinned: resumed.append(unpinned))
     monkeypatch.setattr(jobs, "watch_start", lambda folder, cancelled: None)
 
     async def body(walker: Walker) -> None:
@@ -318,8 +318,21 @@ def test_a_failed_run_says_what_to_do_and_can_be_resumed(root: Path, monkeypatch
         assert walker.rows()[-1] == "  r resume  u results  l log  Esc back  F1 help  Ctrl+Q leave"
         await walker.press("p")
         await walker.sees("The run is out of memory; r goes on.")
+        await walker.press("space")
+        await walker.sees("display frozen")
         await walker.press("r")
-        await walker.until(lambda: resumed == ["gollum"])
+        await walker.until(lambda: resumed == [False])
+        await walker.misses("display frozen")
+        with open(story.folder.config_file, "a") as file:
+            file.write('[memory]\nrung = "pinned"\n')
+        await walker.press("r")
+        await walker.sees("Let the run take less memory?", "the same again would end the same")
+        await walker.press("n")
+        await walker.misses("Let the run take less memory?")
+        await walker.press("r")
+        await walker.sees("Let the run take less memory?")
+        await walker.press("y")
+        await walker.until(lambda: resumed == [False, True])
 
     walk(body)
 

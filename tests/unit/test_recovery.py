@@ -204,7 +204,7 @@ def test_the_way_back_after_divergence_is_told_before_it_is_gone(run: RunFolder)
     told = lost(newest, back)
     assert "23 steps are computed again from step 20" in told
     assert "What was changed since then is undone: learning rate 25." in told
-    titles = ["Go on with the learning rate as it was: 0.0005", "Go on with 0.15 times the learning rate: 0.00015"]
+    titles = ["The learning rate as it was: 0.0005", "0.15 times the learning rate: 0.00015"]
     assert [option.title for option in judge(newest, back=back, config=config).options] == titles
     assert default(judge(newest, newest, back=back, config=config)) == "lower-rate"
     lowered = fault(FaultKind.NAN, 43, learning_rate=1e-5)

@@ -99,12 +99,12 @@ def _nothing_left(fault: Fault, now: Circumstances) -> AppError:
     pinned = now.config.memory.rung == "pinned"
     hint = "Close what else holds the memory, or take another card; then resume the run."
     if pinned:
-        hint = f"memory.rung is pinned: `hypernet resume RUN --set memory.rung=auto` looks for another. {hint}"
+        hint = f"Unpinned, it takes less memory (`hypernet resume RUN --set memory.rung=auto`). {hint}"
     elif smaller:
         setting = f"data.size={smaller.changes['data.size']}"
-        hint = f"Smaller pictures would fit and are coarser: `hypernet resume RUN --set {setting}`. {hint}"
+        hint = f"Smaller pictures would fit and are coarser (`hypernet resume RUN --set {setting}`). {hint}"
     elif fault.details.get("limit_bytes"):
-        hint = f"Raise the limit: `hypernet resume RUN --set memory.vram_limit=SIZE`. {hint}"
+        hint = f"Raise the limit (`hypernet resume RUN --set memory.vram_limit=SIZE`). {hint}"
     return AppError(
         "Out of memory",
         f"{fault.message} {_PINNED if pinned else _LOWEST}{arithmetic(fault, now)}",

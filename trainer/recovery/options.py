@@ -57,12 +57,12 @@ FULL_PRECISION = Option("fp32", "Compute in full precision", "more memory and ti
 
 def rate_before(rate: float) -> Option:
     """Return the way of going on with the learning rate from before the user's change."""
-    return Option("rate-before", f"Go on with the learning rate as it was: {rate_text(rate)}", "without your change")
+    return Option("rate-before", f"The learning rate as it was: {rate_text(rate)}", "without your change")
 
 
 def lower_rate(scale: float, rate: float | None = None) -> Option:
     """Return the way of going on with all learning rates multiplied by `scale`, which makes the next one `rate`."""
-    title = f"Go on with {scale:.3g} times the learning rate" + ("" if rate is None else f": {rate_text(rate)}")
+    title = f"{scale:.3g} times the learning rate" + ("" if rate is None else f": {rate_text(rate)}")
     return Option("lower-rate", title, "slower learning", {"optimizer.rate_scale": scale})
 
 

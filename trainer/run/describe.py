@@ -124,7 +124,8 @@ def _question(event: Event) -> str:
 
 
 def _answered(event: Event) -> str:
-    return f"answered: {event.get('choice', '')}"
+    how = {"time-out": "nobody answered in time", "policy": "by itself"}.get(str(event.get("by")), "")
+    return f"answered: {event.get('choice', '')}{f' ({how})' if how else ''}"
 
 
 def _item(event: Event) -> str:

@@ -99,9 +99,15 @@ class RecoverScreen(WizardScreen):
 
     def _close_answered(self) -> None:
         if not self._sent:
-            why = "its supervisor is gone" if self._feed.view.status is Status.LOST else "it was answered"
-            self.app.notify(f"The question is closed: {why}.", markup=False)
+            self.app.notify(f"The question is closed: {self._why_closed()}.", markup=False)
         self.dismiss()
+
+    def _why_closed(self) -> str:
+        if self._feed.view.status is Status.LOST:
+            return "the run's process is gone"
+        told = [event for event in self._feed.view.state.log[-50:] if event["kind"] == "answered"]
+        by = str(told[-1].get("by")) if told else ""
+        return {"time-out": "nobody answered in time", "policy": "the run goes on by itself"}.get(by, "it was answered")
 
     def _draw(self, asked: Asked) -> None:
         width = max(20, self.size.width - 4)

@@ -36,7 +36,7 @@ def rewind_fields(before: Mapping[str, str], step: int) -> list[Field]:
         Field(
             "learning_rate",
             "Learning rate",
-            "A third of the old one is usual after distortion. Its schedule goes on where it was.",
+            "A third of the old one is usual after distortion. A new one holds from there on as it is typed.",
             printable(before["learning_rate"], 500),
             rate_problem,
         ),

@@ -244,11 +244,24 @@ class TrainScreen(WizardScreen):
         self.app.push_screen(Edit("Change from the next step on", fields), accepted)
 
     def action_resume(self) -> None:
-        """Start a new worker on the run."""
+        """Start a new worker on the run; where the same memory would run out again, ask first."""
+        self._frozen = False
+        self._draw()
+        if self._view.status is not Status.OUT_OF_MEMORY or not jobs.is_pinned(self.feed.folder):
+            self._resume()
+            return
 
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self._resume(unpinned=True)
+
+        text = "Memory ran out, and memory.rung is pinned: the same again would end the same. Unpinned, it takes less."
+        self.app.push_screen(Confirm("Let the run take less memory?", text, "Unpin and go on"), answered)
+
+    def _resume(self, *, unpinned: bool = False) -> None:
         def work() -> None:
             worker = get_current_worker()
-            jobs.resume(self.feed.folder)
+            jobs.resume(self.feed.folder, unpinned=unpinned)
             jobs.watch_start(self.feed.folder, lambda: worker.is_cancelled)
 
         self.in_background(work, "starting a worker", "start")
@@ -256,6 +269,7 @@ class TrainScreen(WizardScreen):
 
     def action_answer(self) -> None:
         """Show what the run asks."""
+        self._frozen = False
         question = self.feed.view.state.question
         if question is not None:
             self._asked_id = question.id
@@ -305,4 +319,6 @@ class TrainScreen(WizardScreen):
 def _not_training(status: Status) -> str:
     if status is Status.STARTING:
         return "The worker is still starting."
+    if status is Status.NEEDS_YOU:
+        return "The run waits for an answer: a shows the ways to go on."
     return f"The run is {status_word(status)}" + ("; r goes on." if status.can_resume else ".")

@@ -169,8 +169,8 @@ def plot_of(curves: Curves, steps_total: int | None, ended: bool, width: int, he
     right = replace(_upright(shares, height, lambda share: f"{100 * share:.6g}%"), colour=VALIDATED_COLOUR)
     layers = [
         Layer([(x, y) for x, y in curves.raw if left.low <= y <= left.high], left, RAW_COLOUR, RAW),
-        Layer(curves.validated, right, VALIDATED_COLOUR, VALIDATED),
         Layer(curves.smoothed, left, SMOOTHED_COLOUR),
+        Layer(curves.validated, right, VALIDATED_COLOUR, VALIDATED),
         Layer(curves.best, right, VALIDATED_COLOUR, BEST),
     ]
     return draw_plot(layers, Axis(first, last, tuple(across)), left, right, width, height)
