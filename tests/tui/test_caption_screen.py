@@ -10,6 +10,7 @@ from tests.tui.stories import make_project
 from tests.tui.walk import LARGE, PATIENCE_S, SMALL, Walker, walk
 from trainer.captions.edit import replaced
 from trainer.demo.assets import demo_model_dir
+from trainer.pictures.manifest import Entry, Manifest, write_manifest
 from trainer.project import Project, open_project
 from trainer.run.events import EventWriter
 from trainer.run.jobs import make_job
@@ -88,6 +89,27 @@ def test_missing_captions_are_written_on_the_way_on_and_those_there_kept(project
 
     walk(body)
     assert texts(project) == ["a grey cat, sea", "x", "x", "a cat, cat"]
+
+
+def test_captions_that_lie_beside_the_sources_are_named_before_and_after_they_are_taken(project: Project) -> None:
+    crops = [caption_file(project, number).with_suffix(".png") for number in range(4)]
+    entries = {}
+    for number, crop in enumerate(crops[:3]):
+        caption_file(project, number).unlink()
+        (project.pictures / f"{number}.txt").write_text("an old hat")
+        entries[f"{number}.png"] = Entry(f"{number}.png", number, 0, 0, "", "", (crop.name,))
+    write_manifest(project.processed, Manifest(entries))
+
+    async def body(walker: Walker) -> None:
+        await open_captions(walker, project)
+        await walker.sees("1 captioned, 3 without · found beside the pictures: 3, else fil")
+        await walker.press("w")
+        await walker.sees("Captions found beside the pictures: 3. They count as old ones.")
+        await walker.press("ctrl+n")
+        await walker.sees("4 captioned · found beside the pictures: 3, else file names")
+
+    walk(body)
+    assert texts(project) == ["an old hat"] * 3 + ["a cat, cat"]
 
 
 def test_a_captioner_is_chosen_with_what_it_needs_and_writes_all(project: Project) -> None:

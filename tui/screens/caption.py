@@ -108,7 +108,7 @@ class CaptionScreen(BulkActions):
         self._list.show_lines(len(self._names), lambda n, width: draw(self._names[n], width), place)
         settings = self._project.config.caption
         self.query_one("#summary", Line).say(
-            summary_text(self._captions, settings.source, settings.existing)
+            summary_text(self._captions, settings.source, settings.existing, self._num_beside)
             if self._captions
             else "No training pictures yet: the step before makes them."
         )
@@ -271,7 +271,9 @@ class CaptionScreen(BulkActions):
             self._show_list()
 
         rows = source_rows(settings, list_captioners(settings))
-        self.app.push_screen(FormDialog("Write captions", rows, hidden=hidden_fields), accepted)
+        found = f"Captions found beside the pictures: {self._num_beside:,}. They count as old ones."
+        text = found if self._num_beside else ""
+        self.app.push_screen(FormDialog("Write captions", rows, text, hidden_fields), accepted)
 
     def action_undo(self) -> None:
         """Take the last change back."""

@@ -48,7 +48,7 @@ class CaptionWork(StepScreen):
         self._captions: dict[str, Stored] = {}
         self._count: TokenCounter | None = None
         self._is_read = False
-        self._num_items = 0
+        self._num_items = self._num_beside = 0
         self._goes_on = self._is_looking = False
         self._last_change = ""
         self._write_lock = Lock()
@@ -76,11 +76,13 @@ class CaptionWork(StepScreen):
         def read() -> None:
             from trainer.captions.tokens import TokenCounter
             from trainer.captions.undo import last_change
+            from trainer.jobs.caption import count_beside
 
             if self._count is None:
                 config = project.settings()
                 self._count = TokenCounter(config.model.path, emphasis=config.model.emphasis)
             self._captions = read_stored(project.processed, self._count)
+            self._num_beside = count_beside(project)
             self._last_change = last_change(project.processed) if self._captions else ""
             self._is_read = True
             self.post_message(Renewed())
