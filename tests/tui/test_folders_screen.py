@@ -141,9 +141,40 @@ def test_what_was_typed_is_there_again_after_leaving() -> None:
 
     async def find_it(walker: Walker) -> None:
         await begin(walker)
-        await walker.sees("~/pictures/gollum", "20 pictures")
+        await walker.sees("~/pictures/gollum", "20 pictures", "Going on with what you began")
+        await walker.press("ctrl+r")
+        await walker.sees("e.g. ~/pictures/gollum")
+        await walker.misses("Going on")
+        await walker.press("escape")
+        await begin(walker)
+        await walker.sees("e.g. ~/pictures/gollum")
 
     walk(find_it)
+
+
+@pytest.mark.parametrize(
+    ("draft", "wrong", "says"),
+    [
+        (Draft("~/nowhere", "x", ""), "pictures", "! There is no such folder. Type one that exists"),
+        (Draft("~/pictures/gollum", "taken", ""), "name", "! There is a project taken already."),
+        (Draft("~/pictures/gollum", "x", "no/such/file"), "model", "! There is no such file or folder here."),
+    ],
+)
+@pytest.mark.usefixtures("home")
+def test_of_what_was_typed_before_the_first_wrong_field_has_the_focus(
+    projects: Path, draft: Draft, wrong: str, says: str
+) -> None:
+    make_project(projects, "taken", sources=1)
+    draft.save()
+
+    async def body(walker: Walker) -> None:
+        await walker.sees("n new project")
+        await walker.press("n")
+        await walker.sees(says, "Going on with what you began")
+        assert walker.app.focused is not None
+        assert walker.app.focused.id == wrong
+
+    walk(body)
 
 
 def test_the_focus_is_where_one_can_type_when_no_model_is_found(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -77,8 +77,8 @@ class FoldersScreen(StepScreen):
         "The base model: the Stable Diffusion model that you will use the hypernetwork with, or the one it descends "
         "from. Those found in AUTOMATIC1111 folders and in the Hub's cache are listed, the newest first."
     )
-    BINDINGS = bindings("folders.browse", "folders.copy")
-    FOOTER = ("step.next", "step.back", "folders.browse", "app.help", "app.leave")
+    BINDINGS = bindings("folders.browse", "folders.empty", "folders.copy")
+    FOOTER = ("step.next", "step.back", "folders.browse", "folders.empty", "app.help", "app.leave")
 
     def __init__(self, journey: Journey) -> None:
         super().__init__(journey)
@@ -91,6 +91,7 @@ class FoldersScreen(StepScreen):
 
     def compose_body(self) -> ComposeResult:
         """Lay out the fields, each with its consequence."""
+        yield Line(id="begun")
         yield FieldRow(
             "Pictures",
             PathField(
@@ -116,7 +117,7 @@ class FoldersScreen(StepScreen):
     # What the project's file, or the draft, says.
 
     def load(self, project: "Project | None") -> None:
-        """Fill the fields; focus the first one that is to be filled."""
+        """Fill the fields; focus the first one that is to be filled or mended."""
         draft = load_draft() if project is None else None
         pictures, name, model = self._values("pictures"), self._values("name"), self._values("model")
         if project is not None:
@@ -130,10 +131,16 @@ class FoldersScreen(StepScreen):
             name.set_quietly(draft.name)
             model.set_quietly(draft.model)
             self._own_name = draft.name if draft.name != name_from(draft.pictures) else ""
+        is_begun = draft not in (None, Draft())
+        self.query_one("#begun", Line).say("Going on with what you began; Ctrl+R empties it." if is_begun else "")
         self._look()
         self._models.search(self._first_model)
         self._draw()
         self.set_focus(pictures if not pictures.value else self._models.list)
+        # Models are still being looked for: an empty field is no mistake yet.
+        wrong = [each for each in self.problems() if each.field != "model" or model.value] if pictures.value else []
+        if wrong:
+            self.show_problem(wrong[0])
 
     def _values(self, id_: str) -> TextField:
         return self.query_one(f"#{id_}", TextField)
@@ -254,6 +261,16 @@ class FoldersScreen(StepScreen):
         suffixes = MODEL_SUFFIXES if is_model else ()
         self.app.push_screen(Browse(title, start, suffixes, () if is_model else tuple(FORMAT_OF_EXTENSION)), chosen)
 
+    def action_empty(self) -> None:
+        """Forget what was typed."""
+        for id_ in ("pictures", "name", "model"):
+            self._values(id_).set_quietly("")
+        self._own_name = ""
+        self.query_one("#begun", Line).say("")
+        self._look()
+        self._draw()
+        self.set_focus(self._values("pictures"))
+
     def action_copy(self) -> None:
         """Copy the line that brings pictures here."""
         look = self._pictures
@@ -265,7 +282,9 @@ class FoldersScreen(StepScreen):
         """Return why an action can't be done now."""
         if action == "copy" and self._pictures.path is None:
             return "Type first where the pictures should go."
-        if action == "next" and self.is_busy("check"):
+        if action == "empty" and self.journey.project is not None:
+            return "The project is made; change what is to be another."
+        if action in ("next", "empty") and self.is_busy("check"):
             return "The model is being looked at; Esc stops a download."
         return super().why_not(action)
 
