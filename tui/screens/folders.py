@@ -136,11 +136,12 @@ class FoldersScreen(StepScreen):
         self._look()
         self._models.search(self._first_model)
         self._draw()
-        self.set_focus(pictures if not pictures.value else self._models.list)
         # Models are still being looked for: an empty field is no mistake yet.
         wrong = [each for each in self.problems() if each.field != "model" or model.value] if pictures.value else []
         if wrong:
             self.show_problem(wrong[0])
+        else:
+            self.set_focus(self._models.list if pictures.value else pictures)
 
     def _values(self, id_: str) -> TextField:
         return self.query_one(f"#{id_}", TextField)
