@@ -58,6 +58,25 @@ def test_a_project_is_made_of_a_typed_folder_and_the_found_model(projects: Path,
     assert settings.recovery.on_oom == "ask"
 
 
+def test_tab_completes_what_was_begun_and_leaves_a_whole_path(home: Path) -> None:
+    for name in ("faces", "face-on", "faces/Anna"):
+        (home / "pictures" / name).mkdir()
+
+    async def body(walker: Walker) -> None:
+        await begin(walker)
+        field = walker.app.focused
+        assert isinstance(field, PathField)
+        for typed, expected in (("~/pict", "~/pictures/"), ("f", "~/pictures/face"), ("s", "~/pictures/faces/")):
+            await walker.type(typed)
+            await walker.press("tab")
+            await walker.until(lambda expected=expected: field.value == expected)  # type: ignore[misc]
+        await walker.press("tab")
+        await walker.until(lambda: walker.app.focused is not None and walker.app.focused.id == "name")
+        assert field.value == "~/pictures/faces/"
+
+    walk(body)
+
+
 @pytest.mark.usefixtures("projects")
 def test_without_colour_fields_and_errors_are_told_apart_by_signs(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
