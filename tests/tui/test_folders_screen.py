@@ -90,15 +90,24 @@ def test_without_colour_fields_and_errors_are_told_apart_by_signs(home: Path, mo
         assert walker.app.focused.rich_style.reverse
         await walker.type("~/p")
         await walker.misses("! Pictures")
-        field = walker.app.focused
-        assert isinstance(field, PathField)
-        field.cursor_blink = False
-        await walker.sees("~/pictures")
-        styles = {segment.text: segment.style for segment in field.render_line(0) if segment.style}
-        assert (styles["~/p"].reverse, styles["i"].reverse) == (True, False)
-        assert (styles["~/p"].underline, styles["ctures/"].underline) == (None, True)
+        await walker.sees("There is no such folder yet")
+        assert "~/pictures" not in walker.frame, "a suggestion reads as typed"
         await walker.press("tab")
         await walker.sees("~/pictures/")
+
+    walk(body)
+
+
+def test_a_file_in_the_place_of_the_folder_is_marked_and_not_accepted(home: Path) -> None:
+    (home / "zip").write_text("")
+
+    async def body(walker: Walker) -> None:
+        await begin(walker)
+        await walker.type("~/zip")
+        await walker.press("enter")
+        await walker.sees("! Pictures", "! This is a file. Type the folder that it lies in.")
+        assert walker.app.focused is not None
+        assert walker.app.focused.id == "pictures"
 
     walk(body)
 

@@ -18,6 +18,7 @@ from trainer.text import size_text
 from tui.draft import Draft, drop_draft, load_draft
 from tui.fetch import Cancelled, fetch_model
 from tui.folders import (
+    A_FILE,
     PicturesLook,
     folders_text,
     gpu_choices,
@@ -217,7 +218,9 @@ class FoldersScreen(StepScreen):
         return widget.help_text if isinstance(widget, ListField) else ""
 
     def _pictures_problem(self, text: str) -> str:
-        return "" if text.strip() else "Type the folder that holds the pictures, or where they should go."
+        if not text.strip():
+            return "Type the folder that holds the pictures, or where they should go."
+        return A_FILE if os.path.isfile(typed_path(text)) else ""
 
     def _name_problem(self, text: str) -> str:
         return name_problem(text) if self.journey.project is None else ""

@@ -39,6 +39,11 @@ class PathField(TextField):
         super().__init__(help_text, check, suggester=_PathSuggester(suffixes), **options)
         self._suffixes = suffixes
 
+    def on_mount(self) -> None:
+        """Suggest nothing where no colour could tell it from what is typed."""
+        if self.app.no_color:
+            self.suggester = None
+
     async def action_complete(self) -> None:
         """Complete the name that was begun; where none was, or nothing fits, go on to the next field."""
         offered = await asyncio.to_thread(completed, self.meant, self._suffixes) if self._at_end else ""
