@@ -66,7 +66,7 @@ def candidates(text: str, suffixes: Sequence[str] = ()) -> list[str]:
 def completed(text: str, suffixes: Sequence[str] = ()) -> str:
     """Return a typed path with what all candidates share, the first one where that is no more; "" without any."""
     found = candidates(text, suffixes)
-    shared = os.path.commonprefix(found)
+    shared = os.path.commonprefix(found)  # noqa: RUF071 - a name is typed letter by letter
     return shared if len(shared) > len(text) else next(iter(found), "")
 
 

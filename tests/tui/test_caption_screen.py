@@ -149,8 +149,10 @@ def test_search_and_replace_shows_what_changes_first_and_can_be_undone(project: 
         await walker.misses("would change")
         assert texts(project)[0] == "a grey cat, sea"
         await walker.press("r", *"(cat", "enter", *"x", "enter", "right", "enter")
-        await walker.sees("Bad regular expression")
-        await walker.press("enter", "r", *r"(\w+) cat", "enter", *r"cat of \1", "enter", "right", "enter")
+        await walker.sees("! Find", "(cat", "Not a regular expression, at character 5: missing ).")
+        await walker.press("ctrl+u", *r"(\w+) cat", "enter", "ctrl+u", *r"cat of \2", "enter")
+        await walker.sees("! Replace by", "Not a replacement: invalid group reference.")
+        await walker.press("backspace", "1", "enter", "enter")
         await walker.sees("2 captions would change", "+ a cat of grey, sea")
         await walker.press("y")
         await walker.until(lambda: texts(project)[0] == "a cat of grey, sea")
