@@ -290,10 +290,12 @@ def test_a_hub_that_cannot_be_reached_says_what_to_do(home: Path, monkeypatch: p
         await walker.type("~/pictures/gollum")
         await walker.press("enter", "enter", "enter")
         await walker.type("owner/model")
-        await walker.press("enter")
+        await walker.press("up", "ctrl+n")
         await walker.sees("The Hub cannot be reached", "Give it.")
         await walker.press("enter")
-        await walker.sees("owner/model")
+        await walker.sees("! or type", "owner/model", "! The Hub cannot be reached. Try again (Ctrl+N)")
+        assert walker.app.focused is not None
+        assert walker.app.focused.id == "model"
 
     walk(body)
 

@@ -400,3 +400,12 @@ class FoldersScreen(StepScreen):
         """Grey or free the keys; the base class, called as well, tells of work that failed."""
         if event.worker.group == "check" and event.state is not WorkerState.PENDING:
             self.draw_keys()
+        if event.worker.group == "check" and isinstance(event.worker.error, AppError):
+            self._blame_model(event.worker.error)
+
+    def _blame_model(self, error: AppError) -> None:
+        """Go to the model that can't be had or trained on."""
+        field = self._models.field
+        if field.value.strip():
+            field.blame(f"{error.title}. Try again (Ctrl+N), or type another model.")
+        self.set_focus(field if field.value.strip() else self._models.list)
