@@ -139,6 +139,20 @@ def test_a_captioner_is_chosen_with_what_it_needs_and_writes_all(project: Projec
     assert (settings.source, settings.text, settings.existing) == ("text", "the sea", "ignore")
 
 
+def test_a_captioner_that_cannot_be_had_says_which_key_chooses_another(project: Project) -> None:
+    caption_file(project, 1).unlink()
+    project = project.update(caption={"source": "deepbooru", "deepbooru": {"model": "/nowhere/model.pt"}})
+
+    async def body(walker: Walker) -> None:
+        await open_captions(walker, project)
+        await walker.press("ctrl+n")
+        await walker.sees("No model for deepbooru", "w chooses another source")
+        await walker.press("enter")
+        await walker.sees("Ctrl+N tries the 1 missing again; w chooses another source.", "b before, after")
+
+    walk(body)
+
+
 def test_search_and_replace_shows_what_changes_first_and_can_be_undone(project: Project) -> None:
     async def body(walker: Walker) -> None:
         await open_captions(walker, project)

@@ -168,7 +168,9 @@ class CaptionScreen(BulkActions):
         missing = sum(not each.is_there for each in self._captions.values())
         told = f"{printable(stored.picture.name, 60)}   "
         if missing and not self._work.is_at_work:
-            told += f"Ctrl+N first writes the {counted(missing, 'missing caption')}.   "
+            again = f"Ctrl+N tries the {missing:,} missing again; w chooses another source."
+            first = f"Ctrl+N first writes the {counted(missing, 'missing caption')}.   "
+            told += again if self._has_failed else first
         return f"{told}\nb before, after   g tags   s sort tags   i findings   / find".strip()
 
     # One caption.
@@ -267,6 +269,7 @@ class CaptionScreen(BulkActions):
             except AppError as error:
                 self.show_trouble(error)
                 return
+            self._has_failed = False
             self._work.start(self._project.root, {"again": values["again"] == "yes"})
             self._show_list()
 
