@@ -62,7 +62,7 @@ def same_text(captions: Mapping[str, "Stored"]) -> str:
     return texts[0] if len(texts) > 1 and len(set(texts)) == 1 else ""
 
 
-def summary_text(captions: Mapping[str, "Stored"], source: str, existing: str) -> str:
+def summary_text(captions: Mapping[str, "Stored"], source: str, existing: str, num_beside: int = 0) -> str:
     """Return the counts of a folder's captions, and where missing ones will come from."""
     counts = dict.fromkeys(("captioned", "empty", "without", "too long"), 0)
     for each in captions.values():
@@ -70,8 +70,12 @@ def summary_text(captions: Mapping[str, "Stored"], source: str, existing: str) -
         counts["too long"] += each.is_long
     told = ", ".join(f"{count:,} {word}" for word, count in counts.items() if count)
     same = ", all the same" if same_text(captions) else ""
+    pictures = f"{counted(len(captions), 'picture')}: {told}{same}"
     name = SOURCES[source][0] if source in SOURCES else source
-    return f"{counted(len(captions), 'picture')}: {told}{same} · {name}, old {EXISTING[existing][0]}"
+    if not num_beside or existing == "ignore":
+        return f"{pictures} · {name}, old {EXISTING[existing][0]}"
+    rest = "" if source == "files" else f", else {name}" if existing == "keep" else f", {name}"
+    return f"{pictures} · found beside the pictures: {num_beside:,}{rest}"
 
 
 def tokens_text(tokens: int, room: int, notes: Sequence[str] = ()) -> str:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from trainer.project import Project
 
 
+A_FILE = "This is a file. Type the folder that it lies in."
+
+
 @dataclass(frozen=True)
 class PicturesLook:
     """A folder of source pictures at one moment."""
@@ -51,10 +54,14 @@ def look_at_pictures(text: str) -> PicturesLook:
     path = typed_path(text)
     if not path.exists():
         return PicturesLook(text, path)
+    if path.is_file():
+        return PicturesLook(text, path, problem=A_FILE)
     try:
         files = picture_files(path)
         return PicturesLook(text, path, True, len(files), sum(file.stat().st_size for file in files))
-    except (AppError, OSError) as error:
+    except AppError as error:
+        return PicturesLook(text, path, path.is_dir(), problem=error.message)
+    except OSError as error:
         return PicturesLook(text, path, path.is_dir(), problem=printable(error))
 
 

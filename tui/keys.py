@@ -47,6 +47,7 @@ KEYS = (
     Key("step.next", "ctrl+n", "next", "Keep the answers and go on to the next step"),
     Key("step.back", "escape", "back", "Back to the step before, from the first one to the projects; nothing is lost"),
     Key("folders.browse", "ctrl+o", "browse", "Choose a folder or a model by walking through the folders"),
+    Key("folders.empty", "ctrl+r", "empty", "Forget what was typed here, and begin with empty fields"),
     Key("folders.copy", "ctrl+y", "copy line", "Copy the line that brings pictures here, for the other computer"),
     Key("settings.save-preset", "ctrl+s", "preset", "Save the settings as a preset of your own"),
     Key("settings.fit", "ctrl+r", "fit", "Take the first way to compute it that fits into the free memory"),

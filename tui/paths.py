@@ -47,25 +47,27 @@ def _entries(folder: Path, suffixes: Sequence[str], hidden: bool) -> Iterator[En
         return
 
 
-def completed(text: str, suffixes: Sequence[str] = ()) -> str:
-    """Return a typed path with its last name completed, "" when nothing fits.
+def candidates(text: str, suffixes: Sequence[str] = ()) -> list[str]:
+    """Return what a typed path may become when its last name is completed; nothing where that was not begun.
 
-    Names that can't be shown as they are, are taken where no other fits.
+    Names that can't be shown as they are come last.
     """
-    if not text.startswith(("/", "~", ".")) and "/" not in text:
-        return ""
     if text == "~":
-        return "~/"
-    head, _, start = text.rpartition("/")
-    folder = Path(os.path.expanduser(head or "/"))
-    found = entries(folder, suffixes, hidden=start.startswith("."))
-    for entry in sorted(found, key=lambda entry: any(map(is_hidden, entry.path.name))):
-        name = entry.path.name
-        if name.startswith(start) and name != start:
-            return f"{head}/{name}" + ("/" if entry.is_folder else "")
-        if name == start and entry.is_folder:
-            return f"{head}/{name}/"
-    return ""
+        return ["~/"]
+    head, slash, start = text.rpartition("/")
+    if not slash or not start:
+        return []
+    found = entries(Path(os.path.expanduser(head or "/")), suffixes, hidden=start.startswith("."))
+    found.sort(key=lambda entry: any(map(is_hidden, entry.path.name)))
+    paths = [f"{head}/{each.path.name}{'/' if each.is_folder else ''}" for each in found]
+    return [path for path in paths if path.startswith(text) and path != text]
+
+
+def completed(text: str, suffixes: Sequence[str] = ()) -> str:
+    """Return a typed path with what all candidates share, the first one where that is no more; "" without any."""
+    found = candidates(text, suffixes)
+    shared = os.path.commonprefix(found)  # noqa: RUF071 - a name is typed letter by letter
+    return shared if len(shared) > len(text) else next(iter(found), "")
 
 
 def typed_path(text: str) -> Path:

@@ -10,6 +10,7 @@ from tests.tui.stories import make_project
 from tests.tui.walk import LARGE, PATIENCE_S, SMALL, Walker, walk
 from trainer.captions.edit import replaced
 from trainer.demo.assets import demo_model_dir
+from trainer.pictures.manifest import Entry, Manifest, write_manifest
 from trainer.project import Project, open_project
 from trainer.run.events import EventWriter
 from trainer.run.jobs import make_job
@@ -90,17 +91,39 @@ def test_missing_captions_are_written_on_the_way_on_and_those_there_kept(project
     assert texts(project) == ["a grey cat, sea", "x", "x", "a cat, cat"]
 
 
+def test_captions_that_lie_beside_the_sources_are_named_before_and_after_they_are_taken(project: Project) -> None:
+    crops = [caption_file(project, number).with_suffix(".png") for number in range(4)]
+    entries = {}
+    for number, crop in enumerate(crops[:3]):
+        caption_file(project, number).unlink()
+        (project.pictures / f"{number}.txt").write_text("an old hat")
+        entries[f"{number}.png"] = Entry(f"{number}.png", number, 0, 0, "", "", (crop.name,))
+    write_manifest(project.processed, Manifest(entries))
+
+    async def body(walker: Walker) -> None:
+        await open_captions(walker, project)
+        await walker.sees("1 captioned, 3 without · found beside the pictures: 3, else fil")
+        await walker.press("w")
+        await walker.sees("Captions found beside the pictures: 3. They count as old ones.")
+        await walker.press("ctrl+n")
+        await walker.sees("4 captioned · found beside the pictures: 3, else file names")
+
+    walk(body)
+    assert texts(project) == ["an old hat"] * 3 + ["a cat, cat"]
+
+
 def test_a_captioner_is_chosen_with_what_it_needs_and_writes_all(project: Project) -> None:
     async def body(walker: Walker) -> None:
         await open_captions(walker, project)
         await walker.sees("4 captioned")
         await walker.press("w")
         frame = await walker.sees("Write captions", "file names")
-        assert not any(label in frame for label in ("Text  ", "Model  "))
+        assert not any(label in frame for label in ("Text  ", "Model  ", "After a stop"))
         await walker.press("right", "right", "right")
         await walker.sees("BLIP", "photographs", "about 1 GB", "Model  ")
         await walker.press("left", "left", "enter", "right")
-        await walker.sees("one text", "replaced", "Every caption is written anew", "Text  ")
+        frame = await walker.sees("one text", "replaced", "Every caption is written anew", "Text  ", "◉ goes on")
+        assert "missing" not in frame[frame.index("Write captions") :]
         await walker.press("ctrl+n")
         await walker.sees("! Text", "Type the caption of every picture.")
         await walker.press("up")
@@ -116,6 +139,20 @@ def test_a_captioner_is_chosen_with_what_it_needs_and_writes_all(project: Projec
     assert (settings.source, settings.text, settings.existing) == ("text", "the sea", "ignore")
 
 
+def test_a_captioner_that_cannot_be_had_says_which_key_chooses_another(project: Project) -> None:
+    caption_file(project, 1).unlink()
+    project = project.update(caption={"source": "deepbooru", "deepbooru": {"model": "/nowhere/model.pt"}})
+
+    async def body(walker: Walker) -> None:
+        await open_captions(walker, project)
+        await walker.press("ctrl+n")
+        await walker.sees("No model for deepbooru", "w chooses another source")
+        await walker.press("enter")
+        await walker.sees("Ctrl+N tries the 1 missing again; w chooses another source.", "b before, after")
+
+    walk(body)
+
+
 def test_search_and_replace_shows_what_changes_first_and_can_be_undone(project: Project) -> None:
     async def body(walker: Walker) -> None:
         await open_captions(walker, project)
@@ -126,8 +163,10 @@ def test_search_and_replace_shows_what_changes_first_and_can_be_undone(project: 
         await walker.misses("would change")
         assert texts(project)[0] == "a grey cat, sea"
         await walker.press("r", *"(cat", "enter", *"x", "enter", "right", "enter")
-        await walker.sees("Bad regular expression")
-        await walker.press("enter", "r", *r"(\w+) cat", "enter", *r"cat of \1", "enter", "right", "enter")
+        await walker.sees("! Find", "(cat", "Not a regular expression, at character 5: missing ).")
+        await walker.press("ctrl+u", *r"(\w+) cat", "enter", "ctrl+u", *r"cat of \2", "enter")
+        await walker.sees("! Replace by", "Not a replacement: invalid group reference.")
+        await walker.press("backspace", "1", "enter", "enter")
         await walker.sees("2 captions would change", "+ a cat of grey, sea")
         await walker.press("y")
         await walker.until(lambda: texts(project)[0] == "a cat of grey, sea")

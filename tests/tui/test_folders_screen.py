@@ -58,6 +58,25 @@ def test_a_project_is_made_of_a_typed_folder_and_the_found_model(projects: Path,
     assert settings.recovery.on_oom == "ask"
 
 
+def test_tab_completes_what_was_begun_and_leaves_a_whole_path(home: Path) -> None:
+    for name in ("faces", "face-on", "faces/Anna"):
+        (home / "pictures" / name).mkdir()
+
+    async def body(walker: Walker) -> None:
+        await begin(walker)
+        field = walker.app.focused
+        assert isinstance(field, PathField)
+        for typed, expected in (("~/pict", "~/pictures/"), ("f", "~/pictures/face"), ("s", "~/pictures/faces/")):
+            await walker.type(typed)
+            await walker.press("tab")
+            await walker.until(lambda expected=expected: field.value == expected)  # type: ignore[misc]
+        await walker.press("tab")
+        await walker.until(lambda: walker.app.focused is not None and walker.app.focused.id == "name")
+        assert field.value == "~/pictures/faces/"
+
+    walk(body)
+
+
 @pytest.mark.usefixtures("projects")
 def test_without_colour_fields_and_errors_are_told_apart_by_signs(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
@@ -71,15 +90,24 @@ def test_without_colour_fields_and_errors_are_told_apart_by_signs(home: Path, mo
         assert walker.app.focused.rich_style.reverse
         await walker.type("~/p")
         await walker.misses("! Pictures")
-        field = walker.app.focused
-        assert isinstance(field, PathField)
-        field.cursor_blink = False
-        await walker.sees("~/pictures")
-        styles = {segment.text: segment.style for segment in field.render_line(0) if segment.style}
-        assert (styles["~/p"].reverse, styles["i"].reverse) == (True, False)
-        assert (styles["~/p"].underline, styles["ctures/"].underline) == (None, True)
+        await walker.sees("There is no such folder yet")
+        assert "~/pictures" not in walker.frame, "a suggestion reads as typed"
         await walker.press("tab")
         await walker.sees("~/pictures/")
+
+    walk(body)
+
+
+def test_a_file_in_the_place_of_the_folder_is_marked_and_not_accepted(home: Path) -> None:
+    (home / "zip").write_text("")
+
+    async def body(walker: Walker) -> None:
+        await begin(walker)
+        await walker.type("~/zip")
+        await walker.press("enter")
+        await walker.sees("! Pictures", "! This is a file. Type the folder that it lies in.")
+        assert walker.app.focused is not None
+        assert walker.app.focused.id == "pictures"
 
     walk(body)
 
@@ -141,9 +169,40 @@ def test_what_was_typed_is_there_again_after_leaving() -> None:
 
     async def find_it(walker: Walker) -> None:
         await begin(walker)
-        await walker.sees("~/pictures/gollum", "20 pictures")
+        await walker.sees("~/pictures/gollum", "20 pictures", "Going on with what you began")
+        await walker.press("ctrl+r")
+        await walker.sees("e.g. ~/pictures/gollum")
+        await walker.misses("Going on")
+        await walker.press("escape")
+        await begin(walker)
+        await walker.sees("e.g. ~/pictures/gollum")
 
     walk(find_it)
+
+
+@pytest.mark.parametrize(
+    ("draft", "wrong", "says"),
+    [
+        (Draft("~/nowhere", "x", ""), "pictures", "! There is no such folder. Type one that exists"),
+        (Draft("~/pictures/gollum", "taken", ""), "name", "! There is a project taken already."),
+        (Draft("~/pictures/gollum", "x", "no/such/file"), "model", "! There is no such file or folder here."),
+    ],
+)
+@pytest.mark.usefixtures("home")
+def test_of_what_was_typed_before_the_first_wrong_field_has_the_focus(
+    projects: Path, draft: Draft, wrong: str, says: str
+) -> None:
+    make_project(projects, "taken", sources=1)
+    draft.save()
+
+    async def body(walker: Walker) -> None:
+        await walker.sees("n new project")
+        await walker.press("n")
+        await walker.sees(says, "Going on with what you began")
+        assert walker.app.focused is not None
+        assert walker.app.focused.id == wrong
+
+    walk(body)
 
 
 def test_the_focus_is_where_one_can_type_when_no_model_is_found(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,10 +290,12 @@ def test_a_hub_that_cannot_be_reached_says_what_to_do(home: Path, monkeypatch: p
         await walker.type("~/pictures/gollum")
         await walker.press("enter", "enter", "enter")
         await walker.type("owner/model")
-        await walker.press("enter")
+        await walker.press("up", "ctrl+n")
         await walker.sees("The Hub cannot be reached", "Give it.")
         await walker.press("enter")
-        await walker.sees("owner/model")
+        await walker.sees("! or type", "owner/model", "! The Hub cannot be reached. Try again (Ctrl+N)")
+        assert walker.app.focused is not None
+        assert walker.app.focused.id == "model"
 
     walk(body)
 

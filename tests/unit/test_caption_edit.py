@@ -21,17 +21,20 @@ def test_plain_search_takes_signs_as_they_are_and_changes_only_what_it_finds() -
 
 def test_regular_expressions_have_groups_and_their_mistakes_are_named() -> None:
     assert replaced(TEXTS, r"(\w+) hat", r"hat of \1", regex=True)["a"] == "a cat, hat of red"
-    with pytest.raises(AppError, match=r"Bad regular expression: \(cat"):
+    with pytest.raises(AppError, match=r"Bad regular expression: “\(cat” → “x”: missing \)"):
         replaced(TEXTS, "(cat", "x", regex=True)
     with pytest.raises(AppError, match="Bad regular expression"):
         replaced(TEXTS, "cat", r"\1", regex=True)
+    assert patterns.problem_of("(cat") == "at character 5: missing )"
+    assert patterns.problem_of("cat", r"\1") == "invalid group reference"
+    assert patterns.problem_of("(?x)(cat) # or dog", r"\1") == ""
 
 
 @pytest.mark.parametrize("pattern", ["(a+)+$", "(a|aa)+$"])
 def test_a_regular_expression_that_takes_for_ever_is_given_up(monkeypatch: pytest.MonkeyPatch, pattern: str) -> None:
     monkeypatch.setattr(patterns, "PATIENCE_S", 0.3)
     begun_s = time.process_time()
-    with pytest.raises(AppError, match=r"takes too long: \(a.+ → x: still searching after 0\.3 s"):
+    with pytest.raises(AppError, match=r"takes too long: “\(a.+” → “x”: still searching after 0\.3 s"):
         replaced({f"{number}": "a" * 10_000 + "!" for number in range(100)}, pattern, "x", regex=True)
     assert time.process_time() - begun_s < 5
 

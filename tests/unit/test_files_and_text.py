@@ -1,11 +1,14 @@
 """Files are replaced whole or not at all, and outside text cannot speak to the terminal."""
 
 import os
+import socket
+import urllib.error
 from pathlib import Path
 
 import pytest
 
 from trainer.files import replace_atomic, write_atomic
+from trainer.network import network_reason
 from trainer.text import duration_text, nearest, printable, size_text, without_options
 
 
@@ -57,3 +60,13 @@ def test_figures_for_people() -> None:
 def test_messages_lose_what_only_a_command_line_needs() -> None:
     told = "Take another (--name), or crop (`hypernet crop NAME`); complete files (1 of 2) are kept."
     assert without_options(told) == "Take another, or crop; complete files (1 of 2) are kept."
+
+
+def test_a_name_that_is_not_resolved_is_told_in_plain_words() -> None:
+    unknown = urllib.error.URLError(socket.gaierror(-2, "Name or service not known"))
+    wrapped = RuntimeError("[Errno -2] Name or service not known")
+    wrapped.__cause__ = unknown
+    for error in (unknown, wrapped):
+        assert network_reason(error) == "the server's name can't be resolved: no network, or a wrong address"
+    assert network_reason(OSError("closed\nmore")) == "closed"
+    assert network_reason(TimeoutError()) == "TimeoutError"

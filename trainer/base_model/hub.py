@@ -16,6 +16,7 @@ from typing import Any
 from trainer.base_model.find import SUFFIXES
 from trainer.base_model.folder_info import WEIGHT_NAMES
 from trainer.errors import AppError
+from trainer.network import network_reason
 from trainer.text import printable
 
 Progress = Callable[[int, int], None]
@@ -160,7 +161,7 @@ def _model_in(folder: Path, names: list[str]) -> Path:
 def _failed(repo: str, error: Exception, names: list[str]) -> AppError:
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
-    reason = printable(str(error).splitlines()[0] if str(error) else type(error).__name__, 160)
+    reason = network_reason(error)
     if isinstance(error, GatedRepoError):
         return AppError(
             "No right to this model", f"{repo}: {reason}", "Accept its terms on its page, then sign in: hf auth login"

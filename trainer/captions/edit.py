@@ -33,7 +33,7 @@ def replaced(texts: Texts, find: str, by: str, *, regex: bool = False, ignore_ca
         by if regex else _literal(by),
         texts,
         ignore_case=ignore_case,
-        where=f"{printable(find, 60)} → {printable(by, 60)}",
+        where=f"“{printable(find, 60)}” → “{printable(by, 60)}”",
         hint=r"Write one such as (\w+) at sea, and \1 for the first group in what replaces it.",
     )
     return _changed(texts, after)

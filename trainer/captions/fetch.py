@@ -10,6 +10,7 @@ from trainer.base_model.hub import download_files
 from trainer.captions.model_files import Progress
 from trainer.errors import AppError
 from trainer.files import replace_atomic
+from trainer.network import network_reason
 from trainer.text import printable
 
 _CHUNK_BYTES = 1 << 20
@@ -45,6 +46,5 @@ def fetch_file(url: str, path: Path, progress: Progress | None = None) -> Path:
             if total and done < total:
                 raise AppError("Download cut off", f"{printable(url)}: {done} of {total} bytes came.", "Try again.")
     except (urllib.error.URLError, TimeoutError, ConnectionError, ValueError) as error:
-        reason = getattr(error, "reason", None) or error
-        raise AppError("Download failed", f"{printable(url)}: {printable(reason, 160)}.", "Try again.") from error
+        raise AppError("Download failed", f"{printable(url)}: {network_reason(error)}.", "Try again.") from error
     return path

@@ -57,6 +57,25 @@ def substituted(
         }
 
 
+def problem_of(pattern: str, by: str = "") -> str:
+    """Return why a pattern is no regular expression, or can't be replaced by a text; empty where it is and can.
+
+    Args:
+        pattern: The regular expression.
+        by: What takes the place of what it finds; it may hold groups such as `\\1`.
+    """
+    try:
+        regex.compile(pattern)
+        # Finds nothing at least, as a replacement is read only where something is found.
+        regex.compile(f"(?:{pattern}\n)|").sub(by, "")
+    except regex.error as error:
+        place = "" if error.pos is None else f"at character {error.pos + 1}: "
+        return f"{place}{error.msg}"
+    except IndexError as error:
+        return str(error)
+    return ""
+
+
 @contextmanager
 def _reporting(where: str, hint: str) -> Iterator[None]:
     try:

@@ -6,6 +6,7 @@ Request: `again` (write those too that were written with the same settings befor
 
 from pathlib import Path
 
+from trainer.captions.files import caption_path
 from trainer.captions.folder import caption_folder
 from trainer.captions.source import caption_maker, caption_recipe
 from trainer.errors import AppError
@@ -66,3 +67,10 @@ def training_pictures(project: Project) -> tuple[list[Path], dict[str, Path]]:
         )
     sources = read_manifest(project.processed).source_of()
     return crops, {name: project.pictures / source for name, source in sources.items()}
+
+
+def count_beside(project: Project) -> int:
+    """Return for how many training pictures there is a caption file beside the source."""
+    sources = read_manifest(project.processed).source_of().values()
+    extension = project.config.caption.extension
+    return sum(caption_path(project.pictures / source, extension).is_file() for source in sources)

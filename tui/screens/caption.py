@@ -108,7 +108,7 @@ class CaptionScreen(BulkActions):
         self._list.show_lines(len(self._names), lambda n, width: draw(self._names[n], width), place)
         settings = self._project.config.caption
         self.query_one("#summary", Line).say(
-            summary_text(self._captions, settings.source, settings.existing)
+            summary_text(self._captions, settings.source, settings.existing, self._num_beside)
             if self._captions
             else "No training pictures yet: the step before makes them."
         )
@@ -168,7 +168,9 @@ class CaptionScreen(BulkActions):
         missing = sum(not each.is_there for each in self._captions.values())
         told = f"{printable(stored.picture.name, 60)}   "
         if missing and not self._work.is_at_work:
-            told += f"Ctrl+N first writes the {counted(missing, 'missing caption')}.   "
+            again = f"Ctrl+N tries the {missing:,} missing again; w chooses another source."
+            first = f"Ctrl+N first writes the {counted(missing, 'missing caption')}.   "
+            told += again if self._has_failed else first
         return f"{told}\nb before, after   g tags   s sort tags   i findings   / find".strip()
 
     # One caption.
@@ -267,11 +269,14 @@ class CaptionScreen(BulkActions):
             except AppError as error:
                 self.show_trouble(error)
                 return
+            self._has_failed = False
             self._work.start(self._project.root, {"again": values["again"] == "yes"})
             self._show_list()
 
         rows = source_rows(settings, list_captioners(settings))
-        self.app.push_screen(FormDialog("Write captions", rows, hidden=hidden_fields), accepted)
+        found = f"Captions found beside the pictures: {self._num_beside:,}. They count as old ones."
+        text = found if self._num_beside else ""
+        self.app.push_screen(FormDialog("Write captions", rows, text, hidden_fields), accepted)
 
     def action_undo(self) -> None:
         """Take the last change back."""

@@ -7,6 +7,7 @@ from textual import on
 from textual.message import Message
 
 from trainer.captions.edit import replaced, sorted_tags, tag_counts, with_prefix, with_suffix, without_tag
+from trainer.captions.patterns import problem_of
 from tui.screens.caption_work import CaptionWork
 from tui.widgets.fields import Choice, ChoiceField, TextField
 from tui.widgets.form_dialog import FormDialog
@@ -82,15 +83,19 @@ class BulkActions(CaptionWork):
             what = f"replacing {find} by {by}"
             self._propose(lambda texts: replaced(texts, find, by, regex=is_regex), what, "Replace")
 
-        self._ask(
-            "Search and replace in all captions",
-            [
-                ("Find", TextField("What to look for.", _not_empty, id="find")),
-                ("Replace by", TextField("What takes its place; empty removes it.", id="by")),
-                ("Kind", ChoiceField("How it is looked for.", _KINDS, id="kind")),
-            ],
-            do,
-        )
+        def find_problem(text: str) -> str:
+            problem = problem_of(text) if kind.value == "regex" else ""
+            return f"Not a regular expression, {problem}." if problem else _not_empty(text)
+
+        def by_problem(text: str) -> str:
+            is_regex = kind.value == "regex" and not problem_of(find.meant)
+            problem = problem_of(find.meant, text) if is_regex else ""
+            return f"Not a replacement: {problem}." if problem else ""
+
+        find = TextField("What to look for.", find_problem, id="find")
+        by = TextField("What takes its place; empty removes it.", by_problem, id="by")
+        kind = ChoiceField("How it is looked for.", _KINDS, id="kind")
+        self._ask("Search and replace in all captions", [("Find", find), ("Replace by", by), ("Kind", kind)], do)
 
     def action_around(self) -> None:
         """Put texts before and after all captions."""

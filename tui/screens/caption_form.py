@@ -24,8 +24,8 @@ def source_rows(settings: "CaptionSettings", infos: Sequence["CaptionerInfo"]) -
         sources.append(Choice(settings.source, settings.source, "Several, joined in this order."))
     existing = [Choice(id_, label, says) for id_, (label, says) in EXISTING.items()]
     again = [
-        Choice("no", "only what is missing", "Goes on where it was stopped; what the same settings wrote stays."),
-        Choice("yes", "all again", "What was written with the same settings before is written again."),
+        Choice("no", "goes on", "What these same settings have written before stays as it is now."),
+        Choice("yes", "begins anew", "What these same settings have written before is written again."),
     ]  # fmt: skip
     return (
         ("From", _choice("source", "Where captions come from.", sources, settings.source)),
@@ -40,13 +40,19 @@ def source_rows(settings: "CaptionSettings", infos: Sequence["CaptionerInfo"]) -
                 value=_model_of(settings),
             ),
         ),
-        ("Write", _choice("again", "Which captions are written.", again, "no")),
+        ("After a stop", _choice("again", "Where the writing begins.", again, "no")),
     )
 
 
 def hidden_fields(values: Mapping[str, str]) -> set[str]:
-    """Return which fields do nothing with the chosen source."""
-    return {"text"} - set(values["source"].split(",")) | (set() if _is_captioner(values["source"]) else {"model"})
+    """Return which fields do nothing with the chosen source, and with what becomes of old captions."""
+    source = values["source"]
+    does_nothing = {
+        "text": "text" not in source.split(","),
+        "model": not _is_captioner(source),
+        "again": values["existing"] == "keep",
+    }
+    return {id_ for id_, is_hidden in does_nothing.items() if is_hidden}
 
 
 def changes_of(values: Mapping[str, str]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from textual import on
 from textual.message import Message
 
 from trainer.captions.store import Stored, hash_of, read_one, read_stored, write_changes
+from trainer.errors import AppError
 from trainer.text import printable
 from tui.caption_text import change_lines
 from tui.messages import Renewed
@@ -48,8 +49,8 @@ class CaptionWork(StepScreen):
         self._captions: dict[str, Stored] = {}
         self._count: TokenCounter | None = None
         self._is_read = False
-        self._num_items = 0
-        self._goes_on = self._is_looking = False
+        self._num_items = self._num_beside = 0
+        self._goes_on = self._is_looking = self._has_failed = False
         self._last_change = ""
         self._write_lock = Lock()
 
@@ -76,11 +77,13 @@ class CaptionWork(StepScreen):
         def read() -> None:
             from trainer.captions.tokens import TokenCounter
             from trainer.captions.undo import last_change
+            from trainer.jobs.caption import count_beside
 
             if self._count is None:
                 config = project.settings()
                 self._count = TokenCounter(config.model.path, emphasis=config.model.emphasis)
             self._captions = read_stored(project.processed, self._count)
+            self._num_beside = count_beside(project)
             self._last_change = last_change(project.processed) if self._captions else ""
             self._is_read = True
             self.post_message(Renewed())
@@ -111,9 +114,11 @@ class CaptionWork(StepScreen):
         """Show what was written, and go on where that was wanted."""
         goes_on, self._goes_on, self._num_items = self._goes_on, False, 0
         error = ending_error(event.view)
+        self._has_failed = error is not None
         self._reread()
         if error is not None and self.is_current:
-            self.show_trouble(error)
+            hint = f"{error.hint}\nw chooses another source, Ctrl+N tries this one again."
+            self.show_trouble(AppError(error.title, error.message, hint.strip()))
         elif error is None and goes_on and self.is_current and event.view.state.results:
             self.go_on()
         self.draw_keys()

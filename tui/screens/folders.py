@@ -18,6 +18,7 @@ from trainer.text import size_text
 from tui.draft import Draft, drop_draft, load_draft
 from tui.fetch import Cancelled, fetch_model
 from tui.folders import (
+    A_FILE,
     PicturesLook,
     folders_text,
     gpu_choices,
@@ -77,8 +78,8 @@ class FoldersScreen(StepScreen):
         "The base model: the Stable Diffusion model that you will use the hypernetwork with, or the one it descends "
         "from. Those found in AUTOMATIC1111 folders and in the Hub's cache are listed, the newest first."
     )
-    BINDINGS = bindings("folders.browse", "folders.copy")
-    FOOTER = ("step.next", "step.back", "folders.browse", "app.help", "app.leave")
+    BINDINGS = bindings("folders.browse", "folders.empty", "folders.copy")
+    FOOTER = ("step.next", "step.back", "folders.browse", "folders.empty", "app.help", "app.leave")
 
     def __init__(self, journey: Journey) -> None:
         super().__init__(journey)
@@ -91,6 +92,7 @@ class FoldersScreen(StepScreen):
 
     def compose_body(self) -> ComposeResult:
         """Lay out the fields, each with its consequence."""
+        yield Line(id="begun")
         yield FieldRow(
             "Pictures",
             PathField(
@@ -116,7 +118,7 @@ class FoldersScreen(StepScreen):
     # What the project's file, or the draft, says.
 
     def load(self, project: "Project | None") -> None:
-        """Fill the fields; focus the first one that is to be filled."""
+        """Fill the fields; focus the first one that is to be filled or mended."""
         draft = load_draft() if project is None else None
         pictures, name, model = self._values("pictures"), self._values("name"), self._values("model")
         if project is not None:
@@ -130,10 +132,17 @@ class FoldersScreen(StepScreen):
             name.set_quietly(draft.name)
             model.set_quietly(draft.model)
             self._own_name = draft.name if draft.name != name_from(draft.pictures) else ""
+        is_begun = draft not in (None, Draft())
+        self.query_one("#begun", Line).say("Going on with what you began; Ctrl+R empties it." if is_begun else "")
         self._look()
         self._models.search(self._first_model)
         self._draw()
-        self.set_focus(pictures if not pictures.value else self._models.list)
+        # Models are still being looked for: an empty field is no mistake yet.
+        wrong = [each for each in self.problems() if each.field != "model" or model.value] if pictures.value else []
+        if wrong:
+            self.show_problem(wrong[0])
+        else:
+            self.set_focus(self._models.list if pictures.value else pictures)
 
     def _values(self, id_: str) -> TextField:
         return self.query_one(f"#{id_}", TextField)
@@ -209,7 +218,9 @@ class FoldersScreen(StepScreen):
         return widget.help_text if isinstance(widget, ListField) else ""
 
     def _pictures_problem(self, text: str) -> str:
-        return "" if text.strip() else "Type the folder that holds the pictures, or where they should go."
+        if not text.strip():
+            return "Type the folder that holds the pictures, or where they should go."
+        return A_FILE if os.path.isfile(typed_path(text)) else ""
 
     def _name_problem(self, text: str) -> str:
         return name_problem(text) if self.journey.project is None else ""
@@ -254,6 +265,16 @@ class FoldersScreen(StepScreen):
         suffixes = MODEL_SUFFIXES if is_model else ()
         self.app.push_screen(Browse(title, start, suffixes, () if is_model else tuple(FORMAT_OF_EXTENSION)), chosen)
 
+    def action_empty(self) -> None:
+        """Forget what was typed."""
+        for id_ in ("pictures", "name", "model"):
+            self._values(id_).set_quietly("")
+        self._own_name = ""
+        self.query_one("#begun", Line).say("")
+        self._look()
+        self._draw()
+        self.set_focus(self._values("pictures"))
+
     def action_copy(self) -> None:
         """Copy the line that brings pictures here."""
         look = self._pictures
@@ -265,7 +286,9 @@ class FoldersScreen(StepScreen):
         """Return why an action can't be done now."""
         if action == "copy" and self._pictures.path is None:
             return "Type first where the pictures should go."
-        if action == "next" and self.is_busy("check"):
+        if action == "empty" and self.journey.project is not None:
+            return "The project is made; change what is to be another."
+        if action in ("next", "empty") and self.is_busy("check"):
             return "The model is being looked at; Esc stops a download."
         return super().why_not(action)
 
@@ -377,3 +400,12 @@ class FoldersScreen(StepScreen):
         """Grey or free the keys; the base class, called as well, tells of work that failed."""
         if event.worker.group == "check" and event.state is not WorkerState.PENDING:
             self.draw_keys()
+        if event.worker.group == "check" and isinstance(event.worker.error, AppError):
+            self._blame_model(event.worker.error)
+
+    def _blame_model(self, error: AppError) -> None:
+        """Go to the model that can't be had or trained on."""
+        field = self._models.field
+        if field.value.strip():
+            field.blame(f"{error.title}. Try again (Ctrl+N), or type another model.")
+        self.set_focus(field if field.value.strip() else self._models.list)

@@ -1,4 +1,4 @@
-"""A field for a path, completed as it is typed: Tab or Right takes what is offered."""
+"""A field for a path, completed as it is typed: Right takes what is offered, Tab what all that fits begins with."""
 
 import asyncio
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from textual.binding import Binding, BindingType
 from textual.suggester import Suggester
 
 from trainer.text import is_hidden
-from tui.paths import completed
+from tui.paths import candidates, completed
 from tui.widgets.fields import Check, FieldChanged, TextField
 
 
@@ -19,7 +19,7 @@ class _PathSuggester(Suggester):
 
     async def get_suggestion(self, value: str) -> str | None:
         """Complete a path, where it can be shown as it is; the disk may be slow, so a thread looks."""
-        offered = await asyncio.to_thread(completed, value, self._suffixes)
+        offered = next(iter(await asyncio.to_thread(candidates, value, self._suffixes)), "")
         return None if not offered or any(map(is_hidden, offered)) else offered
 
 
@@ -39,8 +39,13 @@ class PathField(TextField):
         super().__init__(help_text, check, suggester=_PathSuggester(suffixes), **options)
         self._suffixes = suffixes
 
+    def on_mount(self) -> None:
+        """Suggest nothing where no colour could tell it from what is typed."""
+        if self.app.no_color:
+            self.suggester = None
+
     async def action_complete(self) -> None:
-        """Take what completes the path; where nothing does, go on to the next field."""
+        """Complete the name that was begun; where none was, or nothing fits, go on to the next field."""
         offered = await asyncio.to_thread(completed, self.meant, self._suffixes) if self._at_end else ""
         if offered:
             self.set_quietly(offered)
