@@ -20,7 +20,7 @@ from trainer.text import printable
 from tui.crop_answers import NO_FACES, Answers
 from tui.crop_text import FACELESS, MODES, UNSEEN, report_lines, row_text, row_words, summary_text
 from tui.keys import bindings
-from tui.screens.crop_form import option_rows
+from tui.screens.crop_form import hidden_options, option_rows
 from tui.screens.crop_frame import FRAME_ACTIONS, FRAME_KEYS, Adjust, FrameActions
 from tui.screens.crop_work import CropWork
 from tui.widgets.fields import Accepted
@@ -321,7 +321,7 @@ class CropScreen(FrameActions, CropWork):
                 self.change(self._asked.with_form(values), "options of all pictures")
 
         rows = option_rows(self._asked.options, self._has_faces)
-        self.app.push_screen(FormDialog("How all pictures are cropped", rows), accepted)
+        self.app.push_screen(FormDialog("How all pictures are cropped", rows, hidden=hidden_options), accepted)
 
     def adjust(self, make: Adjust, what: str) -> None:
         """Put an adjusted frame on the chosen picture."""

@@ -148,7 +148,7 @@ class CropWork(StepScreen):
             self._show_list()
         self.draw_keys()
         self.in_background(self._write_choices, "saving what you chose", "save")
-        if (now.options.size, now.options.keep_aspect) != (before.options.size, before.options.keep_aspect):
+        if now.options != before.options:
             self._reread(self._project, now)
 
     def _write_choices(self) -> None:
