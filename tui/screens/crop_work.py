@@ -15,6 +15,7 @@ from trainer.pictures.faces import NO_FACE
 from trainer.text import printable
 from tui.crop_answers import Answers, Survey, read_report, survey, write_answers
 from tui.crop_text import UNSEEN, Verdict, verdicts_of
+from tui.keys import key_for
 from tui.messages import Renewed
 from tui.screens.step import Problem, StepScreen
 from tui.widgets.frame_pane import FramePane
@@ -171,7 +172,8 @@ class CropWork(StepScreen):
             folder = printable(self._project.pictures, 200)
             return [Problem("pictures", f"There are no pictures yet. Put some into {folder}, or go back to Folders.")]
         if not self._usable():
-            return [Problem("pictures", "No picture is left to train with. x takes one back that you left out.")]
+            key = key_for("crop.leave_out")
+            return [Problem("pictures", f"No picture is left to train with. {key} takes one back that you left out.")]
         return []
 
     def _usable(self) -> bool:
