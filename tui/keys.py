@@ -131,7 +131,12 @@ KEYS = (
     Key("results.export", "e", "export", "Write this step as a LoRA or as merged weights, for other programs"),
     Key("results.report", "o", "report", "Write the run's report, one page with everything in it, and say where it is"),
     Key("results.copy-tag", "y", "copy tag", "Copy the tag that switches the network on in a prompt"),
-    Key("results.fetch", "f", "copy scp line", "Copy the line that fetches this checkpoint, for the other computer"),
+    Key(
+        "results.fetch",
+        "f",
+        "copy scp line",
+        "Copy the line that fetches this checkpoint to the other computer, named as in the tag",
+    ),
     Key("results.log", "l", "log", "Read the whole story of the run and what its worker printed"),
     Key("results.back", "escape", "back", "Back to where you came from"),
     Key("grid.earlier", "left", "earlier", "Look at the same strength of the step before"),
