@@ -117,7 +117,7 @@ def settings_text(options: "CropOptions") -> str:
     sides = [f"{options.size} px", *(["own shapes"] * options.keep_aspect)]
     if options.mode == "auto-size":
         bounds = options.auto_size
-        sides = [f"{bounds.smallest_side} to {bounds.largest_side} px", f"trained at {options.size} px"]
+        sides = [f"{bounds.smallest_side}-{bounds.largest_side} px", f"trained at {options.size} px"]
     return ", ".join([MODES[options.mode], *sides, *(["mirrored copies"] * options.flip)])
 
 
