@@ -16,7 +16,7 @@ from textual.worker import get_current_worker
 from trainer.errors import AppError
 from trainer.text import printable
 from tui.glyphs import GlyphFilter, ascii_only, console_font
-from tui.keys import bindings, key_name, read_keymap
+from tui.keys import bindings, key_name, keymap_path, read_keymap, use_keymap
 from tui.messages import (
     CellTaken,
     GridWanted,
@@ -95,12 +95,13 @@ class WizardApp(App[None], inherit_bindings=False):
     def on_mount(self) -> None:
         """Show Home."""
         self.screen_change_signal.subscribe(self, self.drop_notices, immediate=True)
+        keymap, problem = read_keymap(self._keymap_file or keymap_path())
+        use_keymap(keymap)
+        self.set_keymap(keymap)
         self.push_screen(HomeScreen(begins_demo=self._begins_demo))
         self.set_timer(LOAD_AHEAD_S, self._load_ahead)
-        try:
-            self.set_keymap(read_keymap(self._keymap_file or _keymap_path()))
-        except AppError as error:
-            self.push_screen(Trouble(error))
+        if problem is not None:
+            self.push_screen(Trouble(problem))
         if self._drawing is not None and self._drawing.notice:
             self.notify(self._drawing.notice, severity="warning", markup=False)
 
@@ -307,9 +308,3 @@ def _glyph_filter(all_ascii: bool) -> GlyphFilter | None:
     if all_ascii:
         return GlyphFilter(ascii_only)
     return GlyphFilter(console_font) if os.environ.get("TERM") == "linux" else None
-
-
-def _keymap_path() -> Path:
-    from platformdirs import user_config_path
-
-    return user_config_path("hypernet-wizard") / "keys.toml"

@@ -18,7 +18,7 @@ SOURCES: Mapping[str, tuple[str, str]] = {
 """What needs no model: how it is called, and what it does."""
 EXISTING: Mapping[str, tuple[str, str]] = {
     "keep": ("kept", "Only pictures without a caption get one."),
-    "ignore": ("replaced", "Every caption is written anew; u takes that back."),
+    "ignore": ("replaced", "Every caption is written anew; undo takes that back."),
     "prepend": ("put before the new one", "Old caption, space, new caption, as A1111 does."),
     "append": ("put after the new one", "New caption, space, old caption, as A1111 does."),
 }

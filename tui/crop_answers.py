@@ -43,8 +43,7 @@ class Answers:
     @property
     def text(self) -> str:
         """How all pictures are cropped, in a few words."""
-        options = self.options
-        return settings_text(options.mode, options.size, options.keep_aspect, options.flip)
+        return settings_text(self.options)
 
     def with_mode(self, name: str, mode: Mode | None) -> "Answers":
         """Return the answers with one picture framed by a mode; None takes that of all pictures."""
@@ -111,13 +110,7 @@ def read_report(project: "Project", options: CropOptions, *, even_outdated: bool
     """
     from trainer.jobs.check import record_of
 
-    return recorded_report(
-        project.pictures,
-        options.size,
-        record_of(project),
-        keep_aspect=options.keep_aspect,
-        even_outdated=even_outdated,
-    )
+    return recorded_report(project.pictures, options, record_of(project), even_outdated=even_outdated)
 
 
 def write_answers(project: "Project", answers: Answers) -> "Project":
@@ -129,8 +122,8 @@ def write_answers(project: "Project", answers: Answers) -> "Project":
     if read_choices(project.root) != answers.choices:
         write_choices(project.root, answers.choices)
     options, data, crop = answers.options, project.settings().data, project.config.crop
-    if (options.size, options.keep_aspect) != (data.size, data.keep_aspect):
-        project = project.update(settings={"data": {"size": options.size, "keep_aspect": options.keep_aspect}})
+    if (options.size, options.keeps_shape) != (data.size, data.keep_aspect):
+        project = project.update(settings={"data": {"size": options.size, "keep_aspect": options.keeps_shape}})
     if (options.mode, options.flip) != (crop.mode, crop.flip):
         project = project.update(crop={"mode": options.mode, "flip": options.flip})
     return project

@@ -11,6 +11,7 @@ from tui.words import counted, fit
 if TYPE_CHECKING:
     from trainer.pictures.check import CheckReport
     from trainer.pictures.look import Look
+    from trainer.pictures.options import CropOptions
     from trainer.pictures.propose import Proposal
 
 MARKS: Mapping[str, str] = {"fine": "✓", "warning": "!", "left-out": "✗", "": "·"}
@@ -86,7 +87,7 @@ def short(remark: str) -> str:
         ("the same file as", "a copy"), ("it is nearly the", "alike"), ("one colour", "one colour"),
         ("enlarged", "small"), ("too small", "small"),
         ("blurred", "blurred"), ("frames", "animated"), ("pages", "pages"), ("although its name", "misnamed"),
-        ("border", "borders"), ("keeps", "much cut"),
+        ("border", "borders"), ("keeps", "much cut"), ("near its shape", "narrow"),
     ):  # fmt: skip
         if sign in remark:
             return word
@@ -111,9 +112,13 @@ def summary_text(counts: Mapping[str, int], num_left_out: int, settings: str) ->
     return f"{total}: {told} · {settings}" if told else f"{total} · {settings}"
 
 
-def settings_text(mode: str, size: int, keep_aspect: bool, flip: bool) -> str:
+def settings_text(options: "CropOptions") -> str:
     """Return how all pictures are cropped, in a few words."""
-    return ", ".join([MODES[mode], f"{size} px", *(["own shapes"] * keep_aspect), *(["mirrored copies"] * flip)])
+    sides = [f"{options.size} px", *(["own shapes"] * options.keep_aspect)]
+    if options.mode == "auto-size":
+        bounds = options.auto_size
+        sides = [f"{bounds.smallest_side}-{bounds.largest_side} px", f"trained at {options.size} px"]
+    return ", ".join([MODES[options.mode], *sides, *(["mirrored copies"] * options.flip)])
 
 
 def frame_text(name: str, proposal: "Proposal", mode: str) -> str:

@@ -3,6 +3,7 @@
 Ids read SCREEN.ACTION. `keys.toml` in the configuration folder maps ids to keys, e.g. `"train.pause" = "f5"`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -131,7 +132,12 @@ KEYS = (
     Key("results.export", "e", "export", "Write this step as a LoRA or as merged weights, for other programs"),
     Key("results.report", "o", "report", "Write the run's report, one page with everything in it, and say where it is"),
     Key("results.copy-tag", "y", "copy tag", "Copy the tag that switches the network on in a prompt"),
-    Key("results.fetch", "f", "copy scp line", "Copy the line that fetches this checkpoint, for the other computer"),
+    Key(
+        "results.fetch",
+        "f",
+        "copy scp line",
+        "Copy the line that fetches this checkpoint to the other computer, named as in the tag",
+    ),
     Key("results.log", "l", "log", "Read the whole story of the run and what its worker printed"),
     Key("results.back", "escape", "back", "Back to where you came from"),
     Key("grid.earlier", "left", "earlier", "Look at the same strength of the step before"),
@@ -162,12 +168,15 @@ KEYS = (
 )
 """All actions, in the order of help and palette."""
 
+_STEP_SCREENS = ("folders", "crop", "caption", "settings", "review")
 _BY_ID = {key.id: key for key in KEYS}
 _NAMES = {
     "question_mark": "?", "slash": "/", "escape": "Esc", "enter": "Enter", "space": "Space",
     "left": "Left", "right": "Right", "up": "Up", "down": "Down", "tab": "Tab", "delete": "Delete",
-    "plus": "+", "minus": "-", "equals_sign": "=",
+    "plus": "+", "minus": "-", "equals_sign": "=", "full_stop": ".",
 }  # fmt: skip
+_LONG_NAMES = {name: key for key, name in _NAMES.items() if len(name) == 1}
+_own_keys: dict[str, str] = {}
 
 
 def bindings(*ids: str) -> list[BindingType]:
@@ -193,26 +202,75 @@ def key_name(key: str) -> str:
     return "+".join([*(modifier.capitalize() for modifier in modifiers), name])
 
 
-def read_keymap(path: Path) -> dict[str, str]:
-    """Return the user's own keys by action id; none when there is no file.
+def use_keymap(keymap: Mapping[str, str]) -> None:
+    """Let what is said of keys name the user's own."""
+    _own_keys.clear()
+    _own_keys.update(keymap)
 
-    Raises:
-        AppError: the file is no TOML, or names an action that there isn't.
-    """
+
+def key_for(id_: str) -> str:
+    """Return the first key of an action as people write it, the user's own where there is one."""
+    return key_name(_keys_of(id_, _own_keys)[0])
+
+
+def keymap_path() -> Path:
+    """Return where the user's own keys belong."""
+    from platformdirs import user_config_path
+
+    return user_config_path("hypernet-wizard") / "keys.toml"
+
+
+def read_keymap(path: Path) -> tuple[dict[str, str], AppError | None]:
+    """Return the user's own keys by action id, none when there is no file, and what is wrong with those left out."""
     import tomllib
 
     try:
         tree = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        return {}
+        return {}, None
     except (OSError, ValueError) as error:
-        raise AppError("Unusable keys", f"{printable(path)}: {printable(error)}.", "The usual keys are used.") from None
-    for id_, keys in tree.items():
-        if id_ not in _BY_ID or not isinstance(keys, str):
-            raise AppError(
-                "Unusable keys",
-                f'{printable(path)}: there is no action "{printable(id_, 60)}" with a text for its keys.'
-                f"{nearest(id_, _BY_ID)}",
-                'Lines read "train.pause" = "f5". The usual keys are used.',
-            )
-    return dict(tree)
+        told = f"{printable(path)}: {printable(error)}."
+        return {}, AppError("Unusable keys", told, "The usual keys are used.")
+    problems = {id_: problem for id_, keys in tree.items() if (problem := _problem(id_, keys))}
+    keymap = {id_: keys for id_, keys in tree.items() if id_ not in problems}
+    # The one left out has its usual key again, which may be another's own.
+    while clash := _first_clash(keymap):
+        id_, other, key = clash
+        problems[id_] = (
+            f'"{id_}" ({_BY_ID[id_].description}) can\'t have {key_name(key)}: '
+            f'"{other}" ({_BY_ID[other].description}) has it.'
+        )
+        del keymap[id_]
+    if not problems:
+        return keymap, None
+    hint = 'Lines read "train.pause" = "f5". What is named here has its usual key; all other lines hold.'
+    return keymap, AppError("Unusable keys", "\n".join([f"{printable(path)}:", *problems.values()]), hint)
+
+
+def _problem(id_: str, keys: object) -> str:
+    if id_ not in _BY_ID:
+        return f'There is no action "{printable(id_, 60)}".{nearest(id_, _BY_ID)}'
+    return "" if isinstance(keys, str) and keys.strip(" ,") else f'"{id_}" needs a key in quotes.'
+
+
+def _first_clash(keymap: Mapping[str, str]) -> tuple[str, str, str] | None:
+    """Return an action with an own key, another one on the same screen that has it too, and the key."""
+    for id_ in reversed(list(keymap)):
+        for other in _BY_ID:
+            if other != id_ and _meet(id_, other):
+                shared = set(_keys_of(id_, {})) & set(_keys_of(other, {}))
+                for key in _keys_of(id_, keymap):
+                    if key in _keys_of(other, keymap) and key not in shared:
+                        return id_, other, key
+    return None
+
+
+def _meet(*ids: str) -> bool:
+    """Tell whether two actions can be had on one screen."""
+    screens = {id_.partition(".")[0] for id_ in ids}
+    return len(screens) == 1 or "app" in screens or ("step" in screens and not screens.isdisjoint(_STEP_SCREENS))
+
+
+def _keys_of(id_: str, keymap: Mapping[str, str]) -> list[str]:
+    keys = (key.strip() for key in keymap.get(id_, _BY_ID[id_].keys).split(","))
+    return [_LONG_NAMES.get(key, key) for key in keys if key]

@@ -7,7 +7,7 @@ from trainer.config import RunConfig
 from trainer.memory import Plan
 from trainer.schedule import Schedule
 from trainer.text import duration_text, rate_text, size_text, without_options
-from tui.settings_form import settings
+from tui.settings_form import settings, with_labels
 from tui.words import wrapped
 
 GIB, MIB = 1 << 30, 1 << 20
@@ -116,11 +116,10 @@ def rate_lines(config: RunConfig, width: int) -> list[str]:
     )
     count = max(2, min(width - 7, steps))
     rates = [schedule.at(round(place * (steps - 1) / (count - 1))) for place in range(count)]
-    first, last = schedule.at(optimizer.warmup_steps), rates[-1]
+    first, last = schedule.segments[0].rate, rates[-1]
+    warm = f" after {optimizer.warmup_steps:,} steps of rising" if optimizer.warmup_steps else ""
     fall = "" if math.isclose(first, last, rel_tol=0.01) else f", at the end {rate_text(last)}"
-    text = f"{rate_text(first)}{fall}"
-    warm = f", after {optimizer.warmup_steps:,} steps of rising" if optimizer.warmup_steps else ""
-    return [f"Rate   {drawn(rates)}", *wrapped(f"{' ' * _INDENT}{text}{warm}", width, _INDENT)]
+    return [f"Rate   {drawn(rates)}", *wrapped(f"{' ' * _INDENT}{rate_text(first)}{warm}{fall}", width, _INDENT)]
 
 
 def drawn(values: Sequence[float]) -> str:
@@ -138,7 +137,7 @@ def drawn(values: Sequence[float]) -> str:
 
 def warning_lines(warnings: Sequence[str], width: int) -> list[str]:
     """Return warnings, each marked and wrapped."""
-    return [line for warning in warnings for line in wrapped(f"! {without_options(warning)}", width)]
+    return [line for warning in warnings for line in wrapped(f"! {with_labels(without_options(warning))}", width)]
 
 
 def wrong_lines(problems: Mapping[str, str], width: int) -> list[str]:

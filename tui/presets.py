@@ -33,7 +33,7 @@ def _choice(name: str) -> Choice | None:
         preset = load_preset(name)
     except AppError as error:
         return Choice(name, printable(name, 20), f"It can't be read: {printable(error, 200)}")
-    title = preset.title if name in PRESET_ORDER else f"mine: {name}"
+    title = preset.title if name in PRESET_ORDER else f"yours: {name}"
     return Choice(name, printable(title, 24), printable(preset.trade_off, 240))
 
 

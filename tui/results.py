@@ -99,10 +99,22 @@ def network_name(stage: Stage, folder: RunFolder) -> str:
     return stage.checkpoint.stem.rpartition("-")[0] if stage.checkpoint else folder.name
 
 
-def download_line(path: Path, address: Address) -> str:
-    """Return the `scp` line to type on another computer to fetch a file; harmless to show."""
+def fetch_line(stage: Stage, folder: RunFolder, address: Address) -> str:
+    """Return the line that fetches a step's checkpoint under the name that its tag has."""
+    assert stage.checkpoint is not None
+    return download_line(stage.checkpoint, address, f"{network_name(stage, folder)}{stage.checkpoint.suffix}")
+
+
+def download_line(path: Path, address: Address, name: str = ".") -> str:
+    """Return the `scp` line to type on another computer to fetch a file; harmless to show.
+
+    Args:
+        path: The file.
+        address: This computer's.
+        name: What it is called there; as here when left out.
+    """
     port = "" if address.is_usual_port else f"-P {address.port} "
-    return printable(f"scp {port}{shlex.quote(f'{address.user}@{address.host}:{path}')} .", 1000)
+    return printable(f"scp {port}{shlex.quote(f'{address.user}@{address.host}:{path}')} {shlex.quote(name)}", 1000)
 
 
 def caption_text(stage: Stage, shown: tuple[int, Path] | None) -> str:

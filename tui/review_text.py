@@ -42,7 +42,10 @@ def review_rows(project: "Project", config: RunConfig, plan: "Plan | None") -> l
         ("Saves", _saving(config)),
         ("Takes", _needs(plan)),
     ]
-    makes = f"{short_path(project.root)}/{printable(config.name, 60)}.pt, and all else in output/{date.today()}/ there"
+    name = printable(config.name, 60)
+    makes = f"{short_path(project.root)}/{name}.pt, and all else in output/{date.today()}/ there"
+    if (project.root / f"{config.name}.pt").exists():
+        makes += f"; the {name}.pt of the run before is kept as {name}-previous.pt"
     return [(word, text) for word, text in [*rows, ("Makes", makes)] if text]
 
 

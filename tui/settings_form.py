@@ -37,6 +37,10 @@ TITLES = {
 """What the sections that can be unfolded are called, the likeliest first."""
 
 
+_NAME = re.compile(r"\b(?:[a-z]+\.[a-z_]*[a-z]|[a-z]+(?:_[a-z]+)+)\b")
+"""A setting in a sentence, with its section or at least with an underscore."""
+
+
 @dataclass(frozen=True)
 class Setting:
     """One setting as a field."""
@@ -80,10 +84,21 @@ def group_members(section: str) -> list[Setting]:
 def _setting(name: str, field: Any) -> Setting:
     last = name.rpartition(".")[2].replace("_", " ")
     bounds = _grouped(bounds_text(field))
-    default = _grouped(value_text(field.get_default()))
-    facts = [part for part in (bounds, f"default {default}" if default else "") if part]
-    help_text = f"{field.description}" + (f" ({'; '.join(facts)})" if facts else "")
+    help_text = f"{field.description}" + (f" ({bounds})" if bounds else "")
     return Setting(name, LABELS.get(name, last), help_text, _choices(name, field.annotation))
+
+
+def with_labels(text: str) -> str:
+    """Return a sentence that calls settings what the form calls them."""
+    labels = {name: one.label for name, one in settings().items()}
+    labels |= {name.rpartition(".")[2]: label for name, label in labels.items()}
+    told = _NAME.sub(lambda found: labels.get(found[0], found[0]), text)
+    return told[:1].upper() + told[1:]
+
+
+def named_in(text: str) -> str:
+    """Return the setting that a sentence is about, the first that it names; empty where it names none."""
+    return next((name for name in _NAME.findall(text) if name in settings()), "")
 
 
 def _choices(name: str, annotation: Any) -> tuple[str, ...]:
@@ -172,7 +187,7 @@ def _advice(name: str, problem: Any) -> str:
     if bounds and kind != "value_error":
         return f"Type {'one of ' if 'steps of' in bounds else 'a number, '}{bounds}."
     reason = printable(problem["msg"].removeprefix("Value error, "), 200)
-    return f"It {reason}." if re.match(r"(must|may|is|needs|holds)\b", reason) else f"{reason[0].upper()}{reason[1:]}."
+    return with_labels(f"It {reason}." if re.match(r"(must|may|is|needs|holds)\b", reason) else f"{reason}.")
 
 
 def _grouped(text: str) -> str:

@@ -11,6 +11,7 @@ from trainer.text import duration_text, printable, rate_text, without_options
 from trainer.verdict import Standing, Verdict
 from tui.feed import RunView
 from tui.gauges import gpu_of
+from tui.keys import key_for
 from tui.slowdown import slowdown_text
 from tui.words import ARROWS, bar, direction, fit, left_text, loss_text, status_word, step_text
 
@@ -75,11 +76,14 @@ def _trouble(folder: RunFolder, view: RunView) -> list[str]:
         failure = state.failure
         told = ". ".join(printable(part, 800).rstrip(".") for part in (failure.error, failure.message) if part)
         hint = without_options(printable(failure.hint))
-        return [f"{told}.", f"{hint} r goes on from the last state." if hint else ""]
+        return [f"{told}.", f"{hint} {key_for('train.resume')} goes on from the last state." if hint else ""]
     if status is Status.NEEDS_YOU and state.question is not None:
-        return [printable(state.question.text, 160), "a shows the ways to go on."]
+        return [printable(state.question.text, 160), f"{key_for('train.answer')} shows the ways to go on."]
     if status is Status.LOST:
-        return ["The worker is gone without a word. Nothing that was saved is lost: r goes on from the last state."]
+        return [
+            "The worker is gone without a word. Nothing that was saved is lost: "
+            f"{key_for('train.resume')} goes on from the last state."
+        ]
     if status is Status.STALLED:
         return [f"No sign of life from the worker. If it stays so: hypernet stop --now {printable(folder.title)}"]
     if status is Status.STOPPING:

@@ -9,6 +9,7 @@ from PIL import Image
 from tests.benchmarks.cropping import measure_cropping
 from tests.benchmarks.figures import Figure
 from trainer.pictures.check import check_folder
+from trainer.pictures.options import CropOptions
 
 
 def measure_pictures(quick: bool = False) -> list[Figure]:
@@ -29,5 +30,5 @@ def measure_looking(count: int) -> float:
             grain = Image.effect_noise((16, 12), 90 + index % 100).convert("RGB")
             grain.resize((800, 600), Image.Resampling.BICUBIC).save(folder / f"{index:05d}.jpg", quality=85)
         begun_s = time.perf_counter()
-        check_folder(folder, 512, record=Path(name) / "check.json")
+        check_folder(folder, CropOptions(512), record=Path(name) / "check.json")
         return count / (time.perf_counter() - begun_s)

@@ -141,6 +141,29 @@ def test_options_of_all_pictures_are_checked_and_judge_the_pictures_anew(project
     walk(body)
 
 
+def test_size_by_shape_judges_pictures_by_the_size_it_makes(projects: Path) -> None:
+    project = photo_project(projects, "coffee")
+    with Image.open(photograph("coffee")) as photo:
+        photo.resize((112, 92)).save(project.pictures / "coffee.png")
+    with Image.open(photograph("chelsea")) as photo:
+        photo.resize((400, 100)).save(project.pictures / "long.png")
+
+    async def body(walker: Walker) -> None:
+        await open_crop(walker, project)
+        await walker.sees("✓ coffee.png")
+        await walker.press("o", "right", "right", "right")
+        frame = await walker.sees("Sides within A1111's bounds", "Size", "Mirrored")
+        assert "Shape" not in frame
+        await walker.press("ctrl+n")
+        await walker.sees("size by shape, 384-768 px, trained at 64 px", "small, size by shape", "enlarged 6.3×")
+        await walker.press("j")
+        await walker.sees("! long.png", "narrow, size by shape", "Not usable: no size from 384 to 768")
+        await walker.press("escape")
+        await walker.until(lambda: open_project(project.root).settings().data.keep_aspect)
+
+    walk(body, LARGE)
+
+
 def test_faces_are_not_offered_where_they_cannot_be_found(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(faces, "faces_available", lambda: False)
     monkeypatch.setattr("tui.crop_answers.faces_available", lambda: False)

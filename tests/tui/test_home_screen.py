@@ -12,6 +12,7 @@ from trainer.project import Project
 from trainer.run.folder import RunFolder
 from trainer.run.lock import RunLock
 from tui import jobs
+from tui.keys import keymap_path
 
 SIZES = pytest.mark.parametrize("size", [SMALL, LARGE])
 
@@ -28,6 +29,22 @@ def test_a_first_start_welcomes_and_offers_the_demo(size: tuple[int, int]) -> No
         await walker.sees("There is nothing to open yet.")
 
     walk(body, size)
+
+
+@pytest.mark.usefixtures("projects")
+def test_own_keys_are_named_everywhere_and_wrong_ones_told() -> None:
+    keymap_path().parent.mkdir(parents=True)
+    keymap_path().write_text('"home.demo" = "f5"\n"home.new" = "t"\n')
+
+    async def body(walker: Walker) -> None:
+        await walker.sees("Unusable keys", '"home.new" (new project) can\'t have t: "home.train" (train)')
+        await walker.press("enter")
+        frame = await walker.sees("F5  the demo", "n   a project of your own")
+        assert "n new project  F5 demo" in frame
+        await walker.press("f1", "end")
+        await walker.sees("Other keys:", str(keymap_path())[:50])
+
+    walk(body, LARGE)
 
 
 @SIZES

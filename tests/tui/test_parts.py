@@ -15,7 +15,6 @@ from rich.style import Style
 from textual.color import Color
 
 from tests.tui.stories import HOSTILE, Story
-from trainer.errors import AppError
 from trainer.run.facts import MadeFile, StepPoint, Validation
 from trainer.run.folder import RunFolder
 from trainer.run.series import Series
@@ -64,15 +63,37 @@ def test_keys_are_written_as_people_do(key: str, name: str) -> None:
 
 def test_the_users_keys_are_read_and_mistakes_named(tmp_path: Path) -> None:
     path = tmp_path / "keys.toml"
-    assert read_keymap(path) == {}
-    path.write_text('"train.pause" = "f5"\n')
-    assert read_keymap(path) == {"train.pause": "f5"}
-    path.write_text('"train.puase" = "f5"\n')
-    with pytest.raises(AppError, match=r"Did you mean train\.pause"):
-        read_keymap(path)
+    assert read_keymap(path) == ({}, None)
+    path.write_text('"train.pause" = "f5"\n"train.puase" = "f6"\n"train.log" = 7\n')
+    keymap, problem = read_keymap(path)
+    assert keymap == {"train.pause": "f5"}
+    assert 'There is no action "train.puase". Did you mean train.pause?' in str(problem)
+    assert '"train.log" needs a key in quotes.' in str(problem)
     path.write_text("no toml")
-    with pytest.raises(AppError, match="Unusable keys"):
-        read_keymap(path)
+    keymap, problem = read_keymap(path)
+    assert (keymap, problem and problem.title) == ({}, "Unusable keys")
+
+
+@pytest.mark.parametrize(
+    ("lines", "kept", "said"),
+    [
+        ({"crop.undo": "c"}, [], '"crop.undo" (undo) can\'t have c: "crop.center" (centre) has it.'),
+        ({"crop.undo": "c", "crop.center": "u"}, ["crop.undo", "crop.center"], ""),
+        ({"crop.center": "u", "crop.undo": "f1"}, [], '"crop.undo" (undo) can\'t have F1: "app.help" (help) has it.'),
+        ({"crop.undo": "f5", "crop.center": "f5"}, ["crop.undo"], '"crop.center" (centre) can\'t have F5'),
+        ({"crop.undo": "/"}, [], '"crop.undo" (undo) can\'t have /: "crop.filter" (find) has it.'),
+        ({"step.next": "c"}, [], '"step.next" (next) can\'t have c: "crop.center" (centre) has it.'),
+        ({"crop.undo": "p", "crop.flip": "m,f6"}, ["crop.undo", "crop.flip"], ""),
+    ],
+)
+def test_no_own_key_takes_that_of_another_action_on_the_same_screen(
+    tmp_path: Path, lines: dict[str, str], kept: list[str], said: str
+) -> None:
+    path = tmp_path / "keys.toml"
+    path.write_text("".join(f'"{id_}" = "{keys}"\n' for id_, keys in lines.items()))
+    keymap, problem = read_keymap(path)
+    assert (list(keymap), bool(problem)) == (kept, bool(said))
+    assert said in str(problem)
 
 
 def test_a_picture_keeps_its_shape() -> None:

@@ -128,7 +128,7 @@ def test_the_line_that_fetches_the_file_is_whole_at_80_columns(projects: Path) -
         await open_results(walker)
         place = next(place for place, row in enumerate(walker.rows()) if "Fetch it: scp" in row)
         line = "".join(row.strip() for row in walker.rows()[place:-1])
-        assert f":{run.hypernetworks}/gollum-200.pt" in line.replace(" ", "")
+        assert f":{run.hypernetworks}/gollum-200.ptgollum.pt" in line.replace(" ", "")
 
     walk(body)
 
@@ -143,7 +143,7 @@ def test_the_tag_and_the_scp_line_are_copied(projects: Path, monkeypatch: pytest
         await walker.until(lambda: walker.app.clipboard == "<hypernet:gollum:1>")
         await walker.press("f")
         await walker.until(lambda: walker.app.clipboard.startswith("scp -P 2222 "))
-        assert f"@10.0.0.7:{run.hypernetworks}/gollum-200.pt" in walker.app.clipboard
+        assert walker.app.clipboard.endswith(f"@10.0.0.7:{run.hypernetworks}/gollum-200.pt gollum.pt")
 
     walk(body)
 

@@ -14,7 +14,7 @@ from trainer.demo.job import prepare_demo
 from trainer.project import Project
 from trainer.run.folder import RunFolder
 from tui import jobs
-from tui.review_text import command_line
+from tui.review_text import command_line, review_rows
 from tui.steps import TRAIN, present_steps
 
 MOST_KEYS = 12
@@ -142,3 +142,11 @@ def test_the_palette_jumps_and_going_back_from_the_first_step_ends_at_home(demo:
         assert len(walker.app.screen_stack) == 2
 
     walk(body)
+
+
+def test_a_network_of_an_earlier_run_is_said_to_be_kept(demo: Project) -> None:
+    config = demo.settings()
+    assert "previous" not in dict(review_rows(demo, config, None))["Makes"]
+    (demo.root / "demo.pt").touch()
+    makes = dict(review_rows(demo, config, None))["Makes"]
+    assert makes.endswith("; the demo.pt of the run before is kept as demo-previous.pt")

@@ -33,16 +33,24 @@ def test_the_rail_says_less_where_there_is_less_room() -> None:
     titles = ("Folders", "Crop", "Caption", "Settings", "Review", "Train")
     stops = tuple(Stop(n, title, n < 3, n == 3) for n, title in enumerate(titles, 1))
 
+    done = tuple(Stop(stop.number, stop.title, True, stop.number == 2) for stop in stops)
+
     class Shown(App[None]):
+        def __init__(self, stops: tuple[Stop, ...]) -> None:
+            super().__init__()
+            self._stops = stops
+
         def compose(self) -> ComposeResult:
             yield Rail()
 
         def on_mount(self) -> None:
-            self.query_one(Rail).show("[b]gollum[/] of the deep caves", stops)
+            self.query_one(Rail).show("[b]gollum[/] of the deep caves", self._stops)
 
-    frames = {width: walk_in(Shown(), (width, 3))[0] for width in (100, 80, 66, 40)}
+    frames = {width: walk_in(Shown(stops), (width, 3))[0] for width in (100, 80, 66, 40)}
     assert frames[100].startswith("[b]gollum[/] of the dee…  1 Folders ✓  2 Crop ✓  3 Caption ●  4 Settings  5 Rev")
     assert frames[80].endswith("1 Folders ✓  2 Crop ✓  3 Caption ●  4 Settings  5 Review  6 Train")
     assert frames[80].startswith("[b]goll")
+    names = "1 Folders✓  2 Crop●  3 Caption✓  4 Settings✓  5 Review✓  6 Train✓"
+    assert walk_in(Shown(done), (78, 3))[0] == f"[b]gollum[…  {names}", "as wide as a terminal of 80 leaves it"
     assert frames[66].endswith("1 ✓  2 ✓  3 Caption ●  4 Settings  5 Review  6 Train")
     assert frames[40].endswith("1 ✓  2 ✓  3 Caption ●  4  5  6")

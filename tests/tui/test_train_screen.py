@@ -326,7 +326,7 @@ def test_a_failed_run_says_what_to_do_and_can_be_resumed(root: Path, monkeypatch
         with open(story.folder.config_file, "a") as file:
             file.write('[memory]\nrung = "pinned"\n')
         await walker.press("r")
-        await walker.sees("Let the run take less memory?", "the same again would end the same")
+        await walker.sees("Let the run take less memory?", "memory.rung is pinned")
         await walker.press("n")
         await walker.misses("Let the run take less memory?")
         await walker.press("r")

@@ -17,6 +17,7 @@ from trainer.pictures import checkup
 from trainer.pictures.check import CheckReport, check_folder, recorded_report
 from trainer.pictures.duplicates import find_repeats
 from trainer.pictures.measure import Measures, measure, remarks
+from trainer.pictures.options import CropOptions
 
 
 def notes(report: CheckReport) -> dict[str, str]:
@@ -90,7 +91,8 @@ def test_check_of_a_heap(tmp_path: Path) -> None:
     (pictures / "broken.png").write_bytes(b"")
     shutil.copy(photograph("brick"), pictures / "unwanted.png")
     before = {path.name: path.read_bytes() for path in pictures.iterdir()}
-    report = check_folder(pictures, 512, left_out_names={"unwanted.png"}, record=tmp_path / "cache" / "check.json")
+    record = tmp_path / "cache" / "check.json"
+    report = check_folder(pictures, CropOptions(512), left_out_names={"unwanted.png"}, record=record)
     said = notes(report)
     assert said["broken.png"].startswith("it is empty (0 bytes)")
     assert "you left it out" in said["unwanted.png"]
@@ -115,19 +117,19 @@ def test_of_look_alikes_the_best_is_the_one_to_keep(tmp_path: Path) -> None:
     photo.resize((400, 266)).save(tmp_path / "b smaller.png")
     photo.save(tmp_path / "c coarse.jpg", quality=30)
     photo.save(tmp_path / "d best.png")
-    report = check_folder(tmp_path, 256, workers=1)
+    report = check_folder(tmp_path, CropOptions(256), workers=1)
     assert list(report.repeats) == ["a blurred.png", "b smaller.png", "c coarse.jpg"]
     assert set(report.repeats.values()) == {"d best.png"}
 
 
 def test_what_is_not_looked_at_is_named(tmp_path: Path) -> None:
     copy_photographs(tmp_path, 10)
-    assert check_folder(tmp_path, 512, workers=1).warnings == ()
+    assert check_folder(tmp_path, CropOptions(512), workers=1).warnings == ()
     (tmp_path / "more").mkdir()
     (tmp_path / ".hidden").mkdir()
     (tmp_path / "drawing.svg").write_text("<svg/>")
     (tmp_path / "coffee.txt").write_text("a cup")
-    subfolder, other = check_folder(tmp_path, 512, workers=1).warnings
+    subfolder, other = check_folder(tmp_path, CropOptions(512), workers=1).warnings
     assert "Subfolders are not looked into: more." in subfolder
     assert "Files that are no pictures: drawing.svg." in other
 
@@ -135,7 +137,7 @@ def test_what_is_not_looked_at_is_named(tmp_path: Path) -> None:
 def test_second_check_decodes_only_what_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = copy_photographs(tmp_path / "pictures", 5)
     record = tmp_path / "check.json"
-    first = check_folder(tmp_path / "pictures", 512, record=record)
+    first = check_folder(tmp_path / "pictures", CropOptions(512), record=record)
     decoded, decode = [], checkup.decode
 
     def count(path: Path, *rest: object) -> object:
@@ -143,13 +145,13 @@ def test_second_check_decodes_only_what_changed(tmp_path: Path, monkeypatch: pyt
         return decode(path, *rest)
 
     monkeypatch.setattr(checkup, "decode", count)
-    assert check_folder(tmp_path / "pictures", 512, record=record, workers=1) == first
+    assert check_folder(tmp_path / "pictures", CropOptions(512), record=record, workers=1) == first
     assert decoded == []
     paths[2].write_bytes(photograph("brick").read_bytes())
-    check_folder(tmp_path / "pictures", 512, record=record, workers=1)
+    check_folder(tmp_path / "pictures", CropOptions(512), record=record, workers=1)
     assert decoded == [paths[2].name]
     record.write_text("damaged")
-    check_folder(tmp_path / "pictures", 512, record=record, workers=1)
+    check_folder(tmp_path / "pictures", CropOptions(512), record=record, workers=1)
     assert len(decoded) == 6
 
 
@@ -162,7 +164,7 @@ def test_interrupted_check_goes_on_where_it_was(tmp_path: Path, monkeypatch: pyt
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        check_folder(tmp_path / "pictures", 512, record=record, workers=1, progress=interrupt)
+        check_folder(tmp_path / "pictures", CropOptions(512), record=record, workers=1, progress=interrupt)
     assert len(checkup.read_record(record).findings) == 3
 
 
@@ -175,7 +177,7 @@ def test_memory_stays_flat_over_many_pictures(tmp_path: Path) -> None:
     seen: list[int] = []
     check_folder(
         tmp_path / "many",
-        512,
+        CropOptions(512),
         record=tmp_path / "record.json",
         workers=1,
         progress=lambda done, total, latest: seen.append(psutil.Process().memory_info().rss),
@@ -239,8 +241,8 @@ def test_what_repeats_what_is_found_once_and_holds_for_every_size(
     photo.save(pictures / "b.png")
     photo.save(pictures / "c.jpg", quality=60)
     ImageOps.mirror(photo).save(pictures / "d.png")
-    assert recorded_report(pictures, 64, record) is None
-    checked = check_folder(pictures, 64, record=record, workers=1)
+    assert recorded_report(pictures, CropOptions(64), record) is None
+    checked = check_folder(pictures, CropOptions(64), record=record, workers=1)
     assert set(checked.repeats.values()) < {"b.png", "d.png"}
     assert len(checked.repeats) == 3
 
@@ -248,11 +250,11 @@ def test_what_repeats_what_is_found_once_and_holds_for_every_size(
         raise AssertionError("looked for again")
 
     monkeypatch.setattr("trainer.pictures.check.find_repeats", never)
-    assert recorded_report(pictures, 64, record) == checked
-    larger = recorded_report(pictures, 1024, record)
+    assert recorded_report(pictures, CropOptions(64), record) == checked
+    larger = recorded_report(pictures, CropOptions(1024), record)
     assert larger is not None
     assert len(larger.repeats) == 2, "the small one is left out at this size"
     best = next(iter(larger.repeats.values()))
     other = "d.png" if best == "b.png" else "b.png"
     assert f"nearly the mirror image of {best}" in notes(larger)[other]
-    assert check_folder(pictures, 1024, record=record, workers=1) == larger
+    assert check_folder(pictures, CropOptions(1024), record=record, workers=1) == larger

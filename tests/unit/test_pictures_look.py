@@ -10,11 +10,12 @@ from support.photos import copy_photographs, photograph, photographs
 
 from trainer.errors import AppError
 from trainer.pictures.look import few_pictures_warning, look, picture_files
+from trainer.pictures.options import CropOptions
 
 
 def test_real_photographs_can_be_used() -> None:
     for path in photographs():
-        assert look(path, 256).status == "fine", path.name
+        assert look(path, CropOptions(256)).status == "fine", path.name
 
 
 @pytest.mark.parametrize(
@@ -34,7 +35,7 @@ def test_files_that_are_no_pictures(tmp_path: Path, name: str, content: bytes, r
     path = tmp_path / name
     path.write_bytes(content)
     assert picture_files(tmp_path) == [path]
-    seen = look(path, 512)
+    seen = look(path, CropOptions(512))
     assert seen.status == "left-out"
     assert not seen.usable
     assert reason in seen.reason
@@ -43,7 +44,7 @@ def test_files_that_are_no_pictures(tmp_path: Path, name: str, content: bytes, r
 
 def test_files_cut_in_half_are_left_out_in_every_format(tmp_path: Path) -> None:
     for path in write_cut_short(tmp_path):
-        seen = look(path, 128)
+        seen = look(path, CropOptions(128))
         assert seen.status == "left-out", path.name
         assert "cut short" in seen.reason or "damaged" in seen.reason, path.name
 
@@ -60,11 +61,11 @@ def test_one_pixel_is_too_small_and_small_ones_say_how_much(tmp_path: Path) -> N
         photo.resize((1, 1)).save(tmp_path / "one.png")
         photo.resize((100, 60)).save(tmp_path / "tiny.png")
     assert look(tmp_path / "one.png").reason == "it is too small: 1×1 pixels"
-    assert "too small: 100×60 pixels would be enlarged 9 times" in look(tmp_path / "tiny.png", 512).reason
-    small = look(photograph("chelsea"), 512)
+    assert "too small: 100×60 pixels would be enlarged 9 times" in look(tmp_path / "tiny.png", CropOptions(512)).reason
+    small = look(photograph("chelsea"), CropOptions(512))
     assert small.status == "warning"
     assert small.notes == ("it is small (451×300) and would be enlarged by 71%",)
-    assert "enlarged 2.6 times" in look(photograph("chelsea"), 768).notes[0]
+    assert "enlarged 2.6 times" in look(photograph("chelsea"), CropOptions(768)).notes[0]
 
 
 def test_wrong_extension_and_animation_are_used_and_noted(tmp_path: Path) -> None:
@@ -82,7 +83,7 @@ def test_wrong_extension_and_animation_are_used_and_noted(tmp_path: Path) -> Non
 def test_long_strip_says_how_little_a_crop_keeps(tmp_path: Path) -> None:
     with Image.open(photograph("retina")) as photo:
         photo.crop((0, 0, 1400, 300)).save(tmp_path / "strip.png")
-    assert "keeps 21% of it" in look(tmp_path / "strip.png", 256).notes[0]
+    assert "keeps 21% of it" in look(tmp_path / "strip.png", CropOptions(256)).notes[0]
 
 
 def test_files_come_in_natural_order_and_others_are_not_complained_about(tmp_path: Path) -> None:

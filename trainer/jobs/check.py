@@ -4,11 +4,12 @@ Request: `size` (absent: the project's), `workers` (processes; absent: as many a
 What was found is kept in the project's cache, so that `check_folder` then answers at once.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from trainer.captions.check import CaptionCheck, check_captions
 from trainer.captions.tokens import TokenCounter
+from trainer.jobs.crop import crop_options
 from trainer.jobs.job import Done, Job
 from trainer.pictures.check import CheckReport, check_folder
 from trainer.pictures.choices import read_choices
@@ -43,8 +44,7 @@ def run(job: Job) -> Done:
 
     report = check_folder(
         project.pictures,
-        data.size,
-        keep_aspect=data.keep_aspect,
+        replace(crop_options(project), size=data.size),
         left_out_names=read_choices(project.root).left_out,
         record=record_of(project),
         workers=job.request.get("workers"),

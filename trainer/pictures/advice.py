@@ -5,6 +5,7 @@ from itertools import pairwise
 
 from trainer.pictures.decode import Header
 from trainer.pictures.geometry import STEP_PX, center_frame, enlargement, kept_share
+from trainer.pictures.options import CropOptions
 from trainer.text import printable
 
 Histogram = dict[str, int]
@@ -44,9 +45,9 @@ def shapes(headers: Sequence[Header]) -> Histogram:
     return counts
 
 
-def advice(headers: Sequence[Header], size: int, keep_aspect: bool, repeats: Sequence[str]) -> tuple[str, ...]:
+def advice(headers: Sequence[Header], options: CropOptions, repeats: Sequence[str]) -> tuple[str, ...]:
     """Return suggestions on size, shape and repeats, each a sentence."""
-    found = []
+    found, size = [], options.size
     enlarged = _share_enlarged(headers, size)
     if enlarged > _MANY:
         smaller = next(
@@ -55,7 +56,7 @@ def advice(headers: Sequence[Header], size: int, keep_aspect: bool, repeats: Seq
         instead = f"; at {smaller} px hardly any would be (--size {smaller})" if smaller else ""
         found.append(f"{enlarged:.0%} of the pictures would be enlarged to {size} px, which blurs them{instead}.")
     cut = sum(1 - _kept(header) > _MUCH_CUT for header in headers)
-    if not keep_aspect and cut > _MANY * len(headers):
+    if not options.keeps_shape and cut > _MANY * len(headers):
         found.append(
             f"{cut} pictures lose more than a third to a square crop: look at their frames, let the crop look for "
             "what matters (--mode focal or face), or keep their shapes (--keep-aspect)."

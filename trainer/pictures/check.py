@@ -21,6 +21,7 @@ from trainer.pictures.checkup import (
 from trainer.pictures.duplicates import MIRRORED, NEARLY, SAME_FILE, Kin, find_repeats
 from trainer.pictures.look import Look, few_pictures_warning, left_out, passed_over, picture_files
 from trainer.pictures.measure import remarks
+from trainer.pictures.options import CropOptions
 from trainer.pictures.pool import map_processes, worker_count
 from trainer.text import printable
 
@@ -52,9 +53,8 @@ class CheckReport:
 
 def check_folder(
     folder: Path,
-    size: int,
+    options: CropOptions,
     *,
-    keep_aspect: bool = False,
     left_out_names: Collection[str] = (),
     record: Path | None = None,
     workers: int | None = None,
@@ -64,8 +64,7 @@ def check_folder(
 
     Args:
         folder: Of the source pictures, not recursive; nothing in it is changed.
-        size: Side of the training pictures in pixels.
-        keep_aspect: Training pictures keep the pictures' shape.
+        options: How they will be cropped.
         left_out_names: Source file names that the user left out.
         record: Where findings are kept, so that an interrupted or repeated check goes on from there.
         workers: Processes; None takes the cores at hand where there is enough to do.
@@ -82,25 +81,24 @@ def check_folder(
     for path, found in _examined(pictures, known.findings, record, workers):
         findings[path.name] = found
         if progress is not None:
-            progress(len(findings), len(pictures), verdict(path, found, size, keep_aspect))
+            progress(len(findings), len(pictures), verdict(path, found, options))
     kin = known.kin
     if kin is None or findings != known.findings:
         kin = _all_kin(findings)
         if record is not None:
             write_record(record, Record(findings, kin))
-    return _report(folder, pictures, Record(findings, kin), size, keep_aspect, left_out_names)
+    return _report(folder, pictures, Record(findings, kin), options, left_out_names)
 
 
 def recorded_report(
-    folder: Path, size: int, record: Path, *, keep_aspect: bool = False, even_outdated: bool = False
+    folder: Path, options: CropOptions, record: Path, *, even_outdated: bool = False
 ) -> CheckReport | None:
     """Return the verdicts on a folder without opening a picture; None where the record doesn't know them all.
 
     Args:
         folder: Of the source pictures.
-        size: Side of the training pictures in pixels.
+        options: How they will be cropped.
         record: Where `check_folder` keeps its findings.
-        keep_aspect: Training pictures keep the pictures' shape.
         even_outdated: Take findings of files that have changed since, and leave out pictures without any.
 
     Raises:
@@ -114,7 +112,7 @@ def recorded_report(
         pictures = [path for path in pictures if path.name in known.findings]
     elif known.kin is None or not all(_is_as_found(path, known.findings.get(path.name)) for path in pictures):
         return None
-    return _report(folder, pictures, known, size, keep_aspect, ())
+    return _report(folder, pictures, known, options, ())
 
 
 def _is_as_found(path: Path, findings: Findings | None) -> bool:
@@ -125,13 +123,10 @@ def _report(
     folder: Path,
     pictures: list[Path],
     known: Record,
-    size: int,
-    keep_aspect: bool,
+    options: CropOptions,
     left_out_names: Collection[str],
 ) -> CheckReport:
-    looks = [
-        _look(path, known.findings[path.name], size, keep_aspect, path.name in left_out_names) for path in pictures
-    ]
+    looks = [_look(path, known.findings[path.name], options, path.name in left_out_names) for path in pictures]
     repeats = _note_repeats(looks, known)
     usable = [look for look in looks if look.usable]
     warning = few_pictures_warning(len(usable))
@@ -142,7 +137,7 @@ def _report(
         short_sides=short_sides(headers),
         shapes=shapes(headers),
         warnings=(*filter(None, [warning]), *passed_over(folder)),
-        suggestions=advice(headers, size, keep_aspect, list(repeats)),
+        suggestions=advice(headers, options, list(repeats)),
     )
 
 
@@ -179,8 +174,8 @@ def _examined(
             write_record(record, Record(found))
 
 
-def _look(path: Path, findings: Findings, size: int, keep_aspect: bool, by_user: bool) -> Look:
-    look = verdict(path, findings, size, keep_aspect)
+def _look(path: Path, findings: Findings, options: CropOptions, by_user: bool) -> Look:
+    look = verdict(path, findings, options)
     if by_user:
         return replace(left_out(path, "you left it out"), header=look.header)
     notes = remarks(findings.measures) if findings.measures is not None else ()

@@ -11,6 +11,7 @@ from trainer.pictures.decode import Header, PictureError, decode
 from trainer.pictures.duplicates import Kin
 from trainer.pictures.look import Look, judge, left_out
 from trainer.pictures.measure import Measures, measure
+from trainer.pictures.options import CropOptions
 
 _VERSION = 2
 _SIDE_PX = 256
@@ -48,11 +49,11 @@ def examine(path: Path) -> Findings:
     return Findings(num_bytes, mtime_ns, sha256, "", picture.header, picture.notes, measure(picture.rgb))
 
 
-def verdict(path: Path, findings: Findings, size: int, keep_aspect: bool) -> Look:
-    """Judge what was found against the size of the training pictures."""
+def verdict(path: Path, findings: Findings, options: CropOptions) -> Look:
+    """Judge what was found by how it will be cropped."""
     if findings.header is None:
         return left_out(path, findings.reason)
-    return judge(path, findings.header, findings.notes, size, keep_aspect)
+    return judge(path, findings.header, findings.notes, options)
 
 
 @dataclass(frozen=True)

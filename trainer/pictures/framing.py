@@ -81,7 +81,7 @@ def manual_cut(width: int, height: int, options: CropOptions, frame: Frame) -> C
         raise PictureError(f"its manual frame does not lie on the picture of {width}×{height}")
     out = out_size(frame.width, frame.height, options)
     shape, wanted = frame.width / frame.height, out[0] / out[1]
-    if not options.keep_aspect and options.mode != "auto-size" and abs(shape / wanted - 1) > 0.02:
+    if not options.keeps_shape and abs(shape / wanted - 1) > 0.02:
         raise PictureError(f"its manual frame of {frame.width:.0f}×{frame.height:.0f} is not square")
     fitted = center_frame(round(frame.width), round(frame.height), *out)
     return Cut(Frame(frame.left + fitted.left, frame.top + fitted.top, fitted.width, fitted.height), *out)

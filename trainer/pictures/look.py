@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Literal
 
 from trainer.errors import AppError
 from trainer.pictures import formats
-from trainer.pictures.geometry import aspect_size, center_frame, enlargement, kept_share
+from trainer.pictures.geometry import center_frame, enlargement, kept_share
 from trainer.run.events import collector_off
 from trainer.text import printable
 
 if TYPE_CHECKING:
     # Loaded where a picture is decoded: listing a folder and a plan shall not wait for the imaging library.
     from trainer.pictures.decode import Header
+    from trainer.pictures.options import CropOptions
 
 Status = Literal["fine", "warning", "left-out"]
 
@@ -108,13 +109,12 @@ def natural_key(path: Path) -> tuple[tuple[int, int | str], ...]:
     return tuple((0, int(part)) if part.isdecimal() else (1, part) for part in (*parts, path.name))
 
 
-def look(path: Path, size: int = 0, *, keep_aspect: bool = False, max_megapixels: float = 0.0) -> Look:
+def look(path: Path, options: "CropOptions | None" = None, *, max_megapixels: float = 0.0) -> Look:
     """Decode a picture once and say whether it can become a training picture.
 
     Args:
         path: The picture.
-        size: Side of the training pictures in pixels, to judge the picture's own size by; 0 doesn't judge it.
-        keep_aspect: Training pictures keep the picture's shape.
+        options: How it will be cropped, to judge its size by; None doesn't judge that.
         max_megapixels: Larger pictures are left out; 0 takes the usual limit.
     """
     from trainer.pictures.decode import MAX_MEGAPIXELS, PictureError, decode
@@ -124,20 +124,19 @@ def look(path: Path, size: int = 0, *, keep_aspect: bool = False, max_megapixels
         picture = decode(path, lambda width, height: _THUMBNAIL_PX / min(width, height), max_megapixels=most)
     except PictureError as error:
         return left_out(path, str(error))
-    return judge(path, picture.header, picture.notes, size, keep_aspect)
+    return judge(path, picture.header, picture.notes, options)
 
 
-def judge(path: Path, header: "Header", notes: tuple[str, ...], size: int, keep_aspect: bool) -> Look:
+def judge(path: Path, header: "Header", notes: tuple[str, ...], options: "CropOptions | None") -> Look:
     """Return the verdict on a picture that could be decoded.
 
     Args:
         path: The picture; its name's extension is compared with its format.
         header: Its size and format.
         notes: On its colours; they make no warning.
-        size: Side of the training pictures in pixels; 0 doesn't judge the picture's own size.
-        keep_aspect: Training pictures keep the picture's shape.
+        options: How it will be cropped; None doesn't judge its size.
     """
-    reason, on_size = judge_size(header, size, keep_aspect)
+    reason, on_size = judge_size(header, options)
     if reason:
         return Look(path, "left-out", reason, header=header)
     warnings = (*_notes_on_file(path, header), *on_size)
@@ -149,14 +148,20 @@ def left_out(path: Path, reason: str) -> Look:
     return Look(path, "left-out", reason)
 
 
-def judge_size(header: "Header", size: int, keep_aspect: bool = False) -> tuple[str, tuple[str, ...]]:
+def judge_size(header: "Header", options: "CropOptions | None") -> tuple[str, tuple[str, ...]]:
     """Return the reason to leave a picture out for its size (or ""), and notes on enlarging and cutting."""
     width, height = header.width, header.height
     if min(width, height) < SMALLEST_PX:
         return too_small(width, height), ()
-    if not size:
+    if options is None:
         return "", ()
-    out = aspect_size(width, height, size) if keep_aspect else (size, size)
+    from trainer.pictures.decode import PictureError
+    from trainer.pictures.framing import out_size
+
+    try:
+        out = out_size(width, height, options)
+    except PictureError as error:
+        return "", (str(error),)  # a frame made by hand may still suit it
     frame = center_frame(width, height, *out)
     reason, notes = judge_enlargement("it", f"{width}×{height}", enlargement(frame, *out))
     kept = kept_share(frame, width, height)

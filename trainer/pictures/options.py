@@ -68,6 +68,11 @@ class CropOptions:
     max_megapixels: float = MAX_MEGAPIXELS
     """Larger sources are refused."""
 
+    @property
+    def keeps_shape(self) -> bool:
+        """Whether training pictures keep their source's shape, more or less."""
+        return self.keep_aspect or self.mode == "auto-size"
+
     def recipe(self, frame: Frame | None) -> str:
         """Return a short hash of everything but the source's content that shapes the result."""
         tree = {"version": _RECIPE_VERSION, **asdict(self), "frame": None if frame is None else frame.box}

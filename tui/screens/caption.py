@@ -14,7 +14,7 @@ from trainer.captions.store import Stored, hash_of
 from trainer.errors import AppError
 from trainer.text import is_hidden, printable, without_options
 from tui.caption_text import remark_of, row_text, same_text, summary_text, tokens_text, words_of
-from tui.keys import bindings
+from tui.keys import bindings, key_for
 from tui.messages import Renewed
 from tui.screens.caption_bulk import BulkActions
 from tui.screens.caption_form import changes_of, hidden_fields, source_rows
@@ -339,11 +339,11 @@ class CaptionScreen(BulkActions):
         if action == "cancel":
             return "" if is_at_work else "Nothing is at work."
         if is_at_work and action in (*_CHANGING, "next", "accept"):
-            return "Captions are being written; t stops it."
+            return f"Captions are being written; {key_for('caption.cancel')} stops it."
         if action in (*_CHANGING, "report", "filter") and not self._captions:
             return "There are no training pictures yet." if self._is_read else "The captions are still being read."
         if action in _BULK and not any(stored.is_there for stored in self._captions.values()):
-            return "There is no caption yet; w writes them."
+            return f"There is no caption yet; {key_for('caption.write')} writes them."
         if action == "undo" and not self._last_change:
             return "No change of captions is on record."
         return ""

@@ -19,8 +19,8 @@ from trainer.pictures.options import Mode
 from trainer.text import printable
 from tui.crop_answers import NO_FACES, Answers
 from tui.crop_text import FACELESS, MODES, UNSEEN, report_lines, row_text, row_words, summary_text
-from tui.keys import bindings
-from tui.screens.crop_form import option_rows
+from tui.keys import bindings, key_for, key_of
+from tui.screens.crop_form import hidden_options, option_rows
 from tui.screens.crop_frame import FRAME_ACTIONS, FRAME_KEYS, Adjust, FrameActions
 from tui.screens.crop_work import CropWork
 from tui.widgets.fields import Accepted
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 _LIST_KEYS = ("crop.leave_out", "crop.options", "crop.report", "crop.undo", "step.next", "step.back")
 _FRAME_KEYS = ("crop.closer", "crop.wider", "crop.reset", "crop.undo", "step.next", "step.back")
 _WORK_KEYS = ("crop.cancel", "step.back", "app.help", "app.leave")
+_HELP_KEYS = ("crop.center", "crop.focal", "crop.face", "crop.same")
 _ON_ONE = ("center", "focal", "face", "reset", "same", "leave_out")
 
 
@@ -162,7 +163,8 @@ class CropScreen(FrameActions, CropWork):
         told = fit(f"{remark[0].upper()}{remark[1:]}.", self.size.width - 4).rstrip() + "\n" if remark else ""
         if self._pane.is_active:
             return f"{told}Arrows move the frame, with Shift a little; + - zoom; j k next picture."
-        return f"{told}c centre  f focal point  a face  s all like this  Tab: to the frame"
+        keys = "  ".join(f"{key_for(id_)} {key_of(id_).description}" for id_ in _HELP_KEYS)
+        return f"{told}{keys}  Tab: to the frame"
 
     def action_later(self) -> None:
         """Choose the next picture."""
@@ -226,7 +228,7 @@ class CropScreen(FrameActions, CropWork):
         if action == "cancel":
             return "" if is_cropping or self._check.is_at_work else "Nothing is at work."
         if is_cropping and action not in ("report", "filter", "back", "accept", "help", "commands", "leave"):
-            return "The pictures are being cropped; t stops it."
+            return f"The pictures are being cropped; {key_for('crop.cancel')} stops it."
         if self._history is None and action in (
             *FRAME_ACTIONS,
             *_ON_ONE,
@@ -321,7 +323,7 @@ class CropScreen(FrameActions, CropWork):
                 self.change(self._asked.with_form(values), "options of all pictures")
 
         rows = option_rows(self._asked.options, self._has_faces)
-        self.app.push_screen(FormDialog("How all pictures are cropped", rows), accepted)
+        self.app.push_screen(FormDialog("How all pictures are cropped", rows, hidden=hidden_options), accepted)
 
     def adjust(self, make: Adjust, what: str) -> None:
         """Put an adjusted frame on the chosen picture."""

@@ -1,6 +1,6 @@
 """The form of options that concern all pictures."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from trainer.pictures.geometry import STEP_PX
 from trainer.pictures.options import CropOptions
@@ -12,7 +12,7 @@ _MODES = {
     "center": "The largest square in the middle: quick, and right for centred subjects.",
     "focal": "Where edges, detail and faces are: for subjects off the middle.",
     "face": "Around faces, foreheads kept; pictures without one by their focal point.",
-    "auto-size": "Sides that suit each picture's shape, within A1111's bounds.",
+    "auto-size": "Sides within A1111's bounds that suit each shape; training brings them to Size.",
     "split": "Long pictures become several overlapping squares.",
 }
 _SHAPES = (
@@ -51,6 +51,11 @@ def option_rows(options: CropOptions, has_faces: bool) -> Sequence[tuple[str, Fi
         ("Shape", _choice("shape", "Shape of the training pictures.", _SHAPES, "own" if options.keep_aspect else "")),
         ("Mirrored", _choice("flip", "Mirrored copies.", _COPIES, "yes" if options.flip else "no")),
     )
+
+
+def hidden_options(values: Mapping[str, str]) -> Collection[str]:
+    """Return the ids of fields that do nothing with such values."""
+    return ("shape",) if values["mode"] == "auto-size" else ()
 
 
 def check_size(text: str) -> str:

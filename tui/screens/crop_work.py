@@ -15,6 +15,7 @@ from trainer.pictures.faces import NO_FACE
 from trainer.text import printable
 from tui.crop_answers import Answers, Survey, read_report, survey, write_answers
 from tui.crop_text import UNSEEN, Verdict, verdicts_of
+from tui.keys import key_for
 from tui.messages import Renewed
 from tui.screens.step import Problem, StepScreen
 from tui.widgets.frame_pane import FramePane
@@ -148,7 +149,7 @@ class CropWork(StepScreen):
             self._show_list()
         self.draw_keys()
         self.in_background(self._write_choices, "saving what you chose", "save")
-        if (now.options.size, now.options.keep_aspect) != (before.options.size, before.options.keep_aspect):
+        if now.options != before.options:
             self._reread(self._project, now)
 
     def _write_choices(self) -> None:
@@ -171,7 +172,8 @@ class CropWork(StepScreen):
             folder = printable(self._project.pictures, 200)
             return [Problem("pictures", f"There are no pictures yet. Put some into {folder}, or go back to Folders.")]
         if not self._usable():
-            return [Problem("pictures", "No picture is left to train with. x takes one back that you left out.")]
+            key = key_for("crop.leave_out")
+            return [Problem("pictures", f"No picture is left to train with. {key} takes one back that you left out.")]
         return []
 
     def _usable(self) -> bool:

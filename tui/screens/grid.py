@@ -14,7 +14,7 @@ from trainer.grids import DrawnGrid, checkpoints_of, choose_cell, chosen_cell, l
 from trainer.text import printable
 from tui.feed import RunFeed
 from tui.grids import axis_text, grid_fields, grid_request, head_text, short_labels, step_of, strength_of
-from tui.keys import bindings
+from tui.keys import bindings, key_for
 from tui.messages import CellTaken, Renewed
 from tui.previews import usual_prompt
 from tui.screens.base import WizardScreen
@@ -164,7 +164,7 @@ class GridScreen(WizardScreen):
         grid = self._grid
         if action == "new":
             if self._job.is_at_work:
-                return "A grid is being drawn; t stops it."
+                return f"A grid is being drawn; {key_for('grid.cancel')} stops it."
             return "The run needs the machine; stop it first." if self.feed.view.status.is_live else ""
         if action == "cancel":
             return "" if self._job.is_at_work else "No grid is being drawn."

@@ -8,7 +8,8 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
-from tui.keys import bindings
+from tui.keys import bindings, keymap_path
+from tui.paths import short_path
 from tui.widgets.dialogs import Dialog
 
 LINE = 64
@@ -17,7 +18,8 @@ GENERAL = """\
 Tab, Shift+Tab and arrows move; in lists also j and k, Home and End.
 Within a project 1 to 9 jump to a step where nothing is typed.
 Esc closes the topmost thing, else goes back; it never stops a run.
-Other keys: a file keys.toml with lines such as "train.pause" = "f5"."""
+Other keys: lines such as "train.pause" = "f5" in the file
+"""
 
 
 class HelpScreen(Dialog[None]):
@@ -47,7 +49,7 @@ class HelpScreen(Dialog[None]):
             yield Static(Content(self._purpose))
             for line in lines:
                 yield Static(Content(line), classes="label")
-            yield Static(Content(f"\n{GENERAL}"))
+            yield Static(Content(f"\n{GENERAL}{short_path(keymap_path())}"))
             yield Static(Content("Esc closes this."), classes="hint")
 
     def on_mount(self) -> None:

@@ -23,7 +23,7 @@ from tui.results import (
     WEAKEST,
     Stage,
     caption_text,
-    download_line,
+    fetch_line,
     head_text,
     network_name,
     shown_preview,
@@ -219,7 +219,7 @@ class ResultsScreen(ResultUses):
         if stage is None or stage.checkpoint is None:
             return "This step has no checkpoint." if stage else ""
         tag = tag_of(stage, network_name(stage, self.feed.folder), self.strength)
-        return f"In a prompt: {tag}\nFetch it: {download_line(stage.checkpoint, own_address(os.environ))}"
+        return f"In a prompt: {tag}\nFetch it: {fetch_line(stage, self.feed.folder, own_address(os.environ))}"
 
     def why_not(self, action: str) -> str:
         """Return why an action can't be done now."""

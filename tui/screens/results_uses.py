@@ -13,7 +13,7 @@ from trainer.text import printable
 from tui import carry, jobs
 from tui.feed import RunFeed
 from tui.messages import RunChosen
-from tui.results import Stage, download_line, network_name, tag_of
+from tui.results import Stage, download_line, fetch_line, network_name, tag_of
 from tui.screens.base import WizardScreen
 from tui.screens.results_forms import export_fields, install_fields, rewind_fields, rewind_settings
 from tui.upload import own_address
@@ -199,8 +199,7 @@ class ResultUses(WizardScreen):
         """Copy the line that fetches the chosen checkpoint."""
         stage = self.stage
         assert stage is not None
-        assert stage.checkpoint is not None
-        self._copy(download_line(stage.checkpoint, own_address(os.environ)))
+        self._copy(fetch_line(stage, self.feed.folder, own_address(os.environ)))
 
     def _copy(self, text: str) -> None:
         self.app.copy_to_clipboard(text)

@@ -23,7 +23,17 @@ from tui.messages import Renewed
 from tui.plan_text import plan_lines, rate_lines, warning_lines, wrong_lines
 from tui.presets import base_of, preset_choices, preset_settings, started_from
 from tui.screens.step import Problem, StepScreen
-from tui.settings_form import BASIC, Setting, group_members, groups, read_texts, settings, texts_of
+from tui.settings_form import (
+    BASIC,
+    Setting,
+    group_members,
+    groups,
+    named_in,
+    read_texts,
+    settings,
+    texts_of,
+    with_labels,
+)
 from tui.widgets.dialogs import Edit
 from tui.widgets.dialogs import Field as DialogField
 from tui.widgets.fields import Accepted, Choice, ChoiceField, Field, FieldChanged, FieldRow, TextField
@@ -235,13 +245,25 @@ class SettingsScreen(StepScreen):
         side = self.query_one("#side")
         width = max(24, side.scrollable_content_region.width or 36)
         self.query_one("#plan", Static).update(Content("\n".join(self._side_lines(width))))
+        self._mark_doubts()
 
     def _side_lines(self, width: int) -> list[str]:
         if self._config is None:
             return wrong_lines(self._wrong, width)
         lines = plan_lines(self._plan, width) if self._plan is not None else wrapped(self._plan_error or "…", width)
-        warnings = self._plan.warnings if self._plan is not None else self._config.warnings()
-        return [*lines, *rate_lines(self._config, width), *warning_lines(warnings, width)]
+        return [*lines, *rate_lines(self._config, width), *warning_lines(self._warnings, width)]
+
+    @property
+    def _warnings(self) -> Sequence[str]:
+        if self._config is None:
+            return ()
+        return self._plan.warnings if self._plan is not None else self._config.warnings()
+
+    def _mark_doubts(self) -> None:
+        """Tell what is doubtful at its field too: it may lie below what the side shows."""
+        doubts = {named_in(warning): with_labels(without_options(warning)) for warning in reversed(self._warnings)}
+        for name, field in self._fields().items():
+            field.doubt(doubts.get(name, ""))
 
     def why_not(self, action: str) -> str:
         """Return why an action can't be done now."""
@@ -266,7 +288,7 @@ class SettingsScreen(StepScreen):
     def action_save_preset(self) -> None:
         """Ask for a name, and save the settings as a preset."""
         fields = [
-            DialogField("name", "Name", "Then `--preset NAME` takes it too.", "", _preset_problem),
+            DialogField("name", "Name", "Every project can then start from it.", "", _preset_problem),
             DialogField("trade_off", "What it is good for", "In your own words; may stay empty.", "", lambda text: ""),
         ]
         self.app.push_screen(Edit("Save these settings as a preset", fields), self._save_preset)
@@ -285,7 +307,7 @@ class SettingsScreen(StepScreen):
         self._preset, self._texts = name, dict(self._texts)
         self._offer_presets(project)
         self._say_trade_off()
-        self.notify(f"Saved. `hypernet train … --preset {printable(name, 60)}` takes it too.", markup=False)
+        self.notify(f"Saved. Every project can start from {printable(name, 60)}.", markup=False)
 
     # Going on.
 

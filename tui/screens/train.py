@@ -13,7 +13,7 @@ from trainer.text import printable
 from tui import jobs
 from tui.feed import Read, RunFeed, RunView
 from tui.gauges import gauge_lines, gpu_of
-from tui.keys import bindings
+from tui.keys import bindings, key_for
 from tui.messages import CommandSent, LogWanted, QuestionOpen, ResultsWanted
 from tui.screens.base import WizardScreen
 from tui.screens.train_edit import edit_fields
@@ -227,7 +227,8 @@ class TrainScreen(WizardScreen):
                 self._send("stop")
 
         text = (
-            "It saves at the step it has reached by then, and ends. r goes on from there, as if it had never stopped."
+            "It saves at the step it has reached by then, and ends. "
+            f"{key_for('train.resume')} goes on from there, as if it had never stopped."
         )
         self.app.push_screen(Confirm("Stop the run?", text, "Stop"), answered)
 
@@ -320,5 +321,5 @@ def _not_training(status: Status) -> str:
     if status is Status.STARTING:
         return "The worker is still starting."
     if status is Status.NEEDS_YOU:
-        return "The run waits for an answer: a shows the ways to go on."
-    return f"The run is {status_word(status)}" + ("; r goes on." if status.can_resume else ".")
+        return f"The run waits for an answer: {key_for('train.answer')} shows the ways to go on."
+    return f"The run is {status_word(status)}" + (f"; {key_for('train.resume')} goes on." if status.can_resume else ".")

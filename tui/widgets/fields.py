@@ -66,7 +66,20 @@ def leave(field: Widget, by: int) -> None:
         field.screen.set_focus(chain[place])
 
 
-class TextField(PromptInput):
+class Doubted(Widget):
+    """A field whose value, though right, may not be what one wants."""
+
+    doubtful = ""
+    """What is doubtful about it; empty where nothing is."""
+
+    def doubt(self, doubtful: str) -> None:
+        """Show a value to be doubtful, or no longer."""
+        if doubtful != self.doubtful:
+            self.doubtful = doubtful
+            self.post_message(HelpChanged())
+
+
+class TextField(PromptInput, Doubted):
     """A line that can be edited. It is checked when left, and once wrong at every key.
 
     Args:
@@ -108,7 +121,7 @@ class TextField(PromptInput):
     @property
     def help_text(self) -> str:
         """What to say of the field now."""
-        return self.problem or self._help_text
+        return self.problem or self.doubtful or self._help_text
 
     @help_text.setter
     def help_text(self, text: str) -> None:
@@ -169,7 +182,7 @@ class Choice:
     """The consequence of taking it."""
 
 
-class ChoiceField(Static, can_focus=True):
+class ChoiceField(Static, Doubted, can_focus=True):
     """One value of a few, changed by arrows or Space; shows all of them where there is room, else the present one.
 
     Args:
@@ -200,7 +213,7 @@ class ChoiceField(Static, can_focus=True):
     def help_text(self) -> str:
         """What to say of the field: the consequence of the present choice, and what the field is for."""
         says = self.choices[self._place].says if self.choices else ""
-        return says or self._help_text
+        return self.doubtful or says or self._help_text
 
     def offer(self, choices: Sequence[Choice], value: str) -> None:
         """Offer other choices, one of them chosen."""
@@ -275,5 +288,5 @@ class FieldRow(Horizontal):
 
     def on_help_changed(self) -> None:
         """Mark what is wrong by a sign as well as by colour."""
-        mark = "! " if self.field.problem else ""
+        mark = "! " if self.field.problem or self.field.doubtful else ""
         self.query_one(".label", Static).update(Content(mark + self._label))

@@ -23,15 +23,20 @@ class Stop:
     is_done: bool
     is_here: bool
 
-    def text(self, short: bool) -> str:
-        """Return e.g. "2 Crop ●"; without the title when short, unless the user is here."""
-        mark = f" {HERE}" if self.is_here else f" {DONE}" if self.is_done else ""
+    def text(self, short: bool = False, gap: str = " ") -> str:
+        """Return e.g. "2 Crop ●"; without the title when short, unless the user is here.
+
+        Args:
+            short: Whether to leave out the title.
+            gap: Before the mark.
+        """
+        mark = f"{gap}{HERE}" if self.is_here else f"{gap}{DONE}" if self.is_done else ""
         return f"{self.number}{mark}" if short and not self.is_here else f"{self.number} {self.title}{mark}"
 
 
 class Rail(Static):
-    """Draws the stops in one line; where there is less room, first those done lose their titles, then all others;
-    in the end only the present one is left."""
+    """Draws the stops in one line; where there is less room, marks move closer, then those done lose their titles, then
+    all others; in the end only the present one is left."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -52,13 +57,13 @@ class Rail(Static):
         width = self.content_size.width
         least = min(LEAST_NAME, cell_len(self._title))
         stops, texts = self._stops, [""]
-        for shortened in ((), (True,), (True, False)):
-            texts = [stop.text(short=stop.is_done in shortened) for stop in stops]
+        for gap, shortened in ((" ", ()), ("", ()), (" ", (True,)), (" ", (True, False))):
+            texts = [stop.text(stop.is_done in shortened, gap) for stop in stops]
             if least + sum(cell_len(text) + 2 for text in texts) <= width:
                 break
         else:
             stops = [stop for stop in stops if stop.is_here]
-            texts = [stop.text(short=False) for stop in stops]
+            texts = [stop.text() for stop in stops]
         room = width - sum(cell_len(text) + 2 for text in texts)
         parts = [Content.styled(fit(self._title, max(0, min(cell_len(self._title), MOST_NAME, room))), "bold $primary")]
         parts += [
