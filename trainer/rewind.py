@@ -106,8 +106,10 @@ def prepare_rewind(folder: RunFolder, to: Target, settings: Mapping[str, Any] | 
             f"Give more steps (--steps {2 * step}).",
         )
     history = [event for event in _until(events, step) if not _is_overridden(event, changed)]
+    saved = max(place for place, event in enumerate(events) if event["kind"] == "saved" and event["step"] == step)
+    elapsed_s = replay(events[: saved + 1]).elapsed_s
     try:
-        return _make(folder, config, state, step, history, changed)
+        return _make(folder, config, state, step, history, changed, elapsed_s)
     except OSError as error:
         raise AppError(
             "Cannot make the run's folder",
@@ -131,6 +133,7 @@ def _make(
     step: int,
     history: list[Event],
     changed: Mapping[str, Any],
+    elapsed_s: float,
 ) -> RunFolder:
     new = RunFolder.create(folder.path.parents[1], config.name, date.today())
     write_atomic(new.config_file, config_toml(config))
@@ -150,7 +153,14 @@ def _make(
     lines = [json.dumps(_moved(event, new), separators=(",", ":")) + "\n" for event in history]
     write_atomic(new.events_file, "".join(lines))
     with EventWriter(new.events_file) as writer:
-        writer.emit("rewound", run=folder.title, path=str(folder.path), step=step, steps=config.training.steps)
+        writer.emit(
+            "rewound",
+            run=folder.title,
+            path=str(folder.path),
+            step=step,
+            steps=config.training.steps,
+            elapsed_s=elapsed_s,
+        )
     return new
 
 

@@ -53,6 +53,9 @@ def branch(run: RunFolder) -> RunFolder:
 def test_an_undisturbed_rewind_repeats_the_run_bit_for_bit(run: RunFolder, branch: RunFolder) -> None:
     assert branch.path != run.path
     assert losses(branch) == losses(run)
+    (rewound,) = events(branch, "rewound")
+    whole = replay(read_events(run.events_file)).elapsed_s
+    assert 0 < rewound["elapsed_s"] < whole
     validated = [{e["step"]: (e["held_out"], e["training"]) for e in events(r, "validated")} for r in (run, branch)]
     assert validated[0] == validated[1]
     old, new = (load(r.hypernetworks / "photos-12.pt").state_dict() for r in (run, branch))

@@ -8,9 +8,13 @@ import pytest
 
 from tests.tui.stories import HOSTILE, Story, long_story, make_project
 from tests.tui.walk import LARGE, SMALL, Walker, walk
+from trainer.run.facts import StepPoint
 from trainer.run.lock import RunLock
+from trainer.run.series import Series
+from trainer.run.state import RunState
 from tui import jobs
 from tui.screens.train import TrainScreen
+from tui.screens.train_edit import edit_fields
 from tui.widgets.dialogs import Edit
 
 
@@ -224,6 +228,15 @@ def test_a_rate_that_ruins_the_network_or_is_past_is_remarked_on_and_none_is_ref
         await walker.until(lambda: commands(live) == [{"command": "set_learning_rate", "value": "9"}])
 
     walk(body)
+
+
+def test_a_rate_that_is_typed_over_a_falling_one_says_that_it_holds_as_it_is() -> None:
+    state = RunState(points=Series([StepPoint(5, 0.1, 0.1, 2.9e-3, None, None, None, 0.0)]), steps_total=100)
+    values = {"set_learning_rate": "3e-3", "set_preview_prompt": ""}
+    rate = edit_fields(values, 64, lambda: state, True)[0]
+    assert "now 0.0029; what is typed holds as it is" in rate.remark("1e-3")
+    assert rate.remark("3e-3") == ""
+    assert edit_fields(values, 64, lambda: state, False)[0].remark("1e-3") == ""
 
 
 def test_a_second_key_on_its_way_closes_one_dialog_or_screen_only(live: Story) -> None:

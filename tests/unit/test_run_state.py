@@ -69,6 +69,20 @@ def test_time_to_go_counts_previews_but_no_pauses() -> None:
     assert replay(events[:2]).eta_s is None
 
 
+def test_time_to_go_keeps_what_previews_took_when_a_worker_is_replaced() -> None:
+    events = make(STARTED, step(1), ("preview", {"step": 1, "path": "x"}), step(2), every_s=1.0)
+    again = make(STARTED, step(2), step(3), every_s=1.0)
+    later = [*events, *({**event, "t": event["t"] + 1000} for event in again[:1]), *again[1:]]
+    # Three seconds for two steps before, one second a step since.
+    assert replay(later).eta_s == pytest.approx(97 * 5 / 4)
+
+
+def test_a_run_that_was_rewound_has_the_time_of_the_old_one_until_then() -> None:
+    taken = make(step(1), step(2), every_s=500.0)
+    rewound = {"t": 2000.0, "kind": "rewound", "run": "old", "step": 2, "steps": 9, "elapsed_s": 7.0}
+    assert replay([*taken, rewound]).elapsed_s == 7.0
+
+
 def test_the_time_at_work_is_without_pauses_questions_and_the_time_between_workers() -> None:
     told = [(0, *STARTED), (10, *TRAINING), (11, *step(1)), (11, "paused", {"step": 1}), (500, "heartbeat", {})]
     told += [(900, "resumed", {"step": 1}), (901, *step(2)), (902, "question", {"id": "q", "text": "?", "choices": []})]

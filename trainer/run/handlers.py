@@ -91,10 +91,17 @@ def _started(run: Fields, event: Event) -> None:
     total = _whole(event, "steps")
     _go_back(run, step)
     run.update(worker=worker, situation=Situation.STARTING, phase=None, question=None, failure=None, results=())
-    run.update(stepping_s=0.0, steps_s=0.0, items=Series())
+    run.update(items=Series())
+    _new_pace(run)
     if total is not None:
         run["steps_total"] = total
     note(run, event)
+
+
+def _new_pace(run: Fields) -> None:
+    """Begin to measure a worker's pace, and keep what those before it spent beside their steps."""
+    run["before_s"] = run["before_s"][0] + run["stepping_s"], run["before_s"][1] + run["steps_s"]
+    run.update(stepping_s=0.0, steps_s=0.0)
 
 
 def _go_back(run: Fields, step: int) -> None:
@@ -193,7 +200,10 @@ def _removed(run: Fields, event: Event) -> None:
 
 def _rewound(run: Fields, event: Event) -> None:
     """Begin after another run's history."""
-    run.update(situation=Situation.NEW, steps_total=_whole(event, "steps"))
+    # The events taken over lack the old run's pauses, so that neither time nor pace can be had from them.
+    elapsed_s = _number(event, "elapsed_s")
+    run.update(situation=Situation.NEW, steps_total=_whole(event, "steps"), stepping_s=0.0, steps_s=0.0)
+    run["elapsed_s"] = run["elapsed_s"] if elapsed_s is None else elapsed_s
     note(run, event)
 
 
@@ -249,7 +259,8 @@ def _recovering(run: Fields, event: Event) -> None:
     step = _whole(event, "step")
     if step is not None:
         _go_back(run, step)
-    run.update(situation=Situation.RECOVERING, question=None, stepping_s=0.0, steps_s=0.0)
+    run.update(situation=Situation.RECOVERING, question=None)
+    _new_pace(run)
     note(run, event)
 
 

@@ -44,6 +44,8 @@ class RunState:
     """Time since this worker's first step, previews and validations included, pauses and their saving left out."""
     steps_s: float = 0.0
     """The part of it spent in steps."""
+    before_s: tuple[float, float] = (0.0, 0.0)
+    """`stepping_s` and `steps_s` of the workers before."""
 
     @property
     def step(self) -> int:
@@ -78,7 +80,8 @@ class RunState:
         """Seconds to go at the present pace, with as many previews and validations as so far."""
         if self.steps_total is None or self.step_s is None:
             return None
-        slower = max(1.0, self.stepping_s / self.steps_s) if self.steps_s > 0 else 1.0
+        stepping_s, steps_s = self.before_s[0] + self.stepping_s, self.before_s[1] + self.steps_s
+        slower = max(1.0, stepping_s / steps_s) if steps_s > 0 else 1.0
         return max(0, self.steps_total - self.step) * self.step_s * slower
 
     @property

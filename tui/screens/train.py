@@ -241,7 +241,9 @@ class TrainScreen(WizardScreen):
             for command, value in (changed or {}).items():
                 self._send(command, value=value)
 
-        fields = edit_fields(before, size, lambda: self.feed.view.state)
+        is_first = self._view.learning_rate == self.feed.text("optimizer", "learning_rate")
+        falls = is_first and self.feed.text("optimizer", "schedule") == "cosine"
+        fields = edit_fields(before, size, lambda: self.feed.view.state, falls)
         self.app.push_screen(Edit("Change from the next step on", fields), accepted)
 
     def action_resume(self) -> None:

@@ -4,17 +4,18 @@ from collections.abc import Callable, Mapping
 
 from trainer.run.state import RunState
 from trainer.schedule import ANY_STEPS, parse_learning_rate, rate_warnings
-from trainer.text import printable
+from trainer.text import printable, rate_text
 from tui.widgets.dialogs import Field
 
 
-def edit_fields(values: Mapping[str, str], size: int, state: Callable[[], RunState]) -> list[Field]:
+def edit_fields(values: Mapping[str, str], size: int, state: Callable[[], RunState], falls: bool) -> list[Field]:
     """Return the fields of the dialog, by the commands that carry them to the worker.
 
     Args:
         values: What holds now, by command.
         size: Of the run's pictures, in pixels.
         state: Gives the run as it is at that moment, as it goes on behind the dialog.
+        falls: Whether the rate follows a curve, which another rate ends.
     """
 
     def problem(text: str) -> str:
@@ -24,7 +25,12 @@ def edit_fields(values: Mapping[str, str], size: int, state: Callable[[], RunSta
         now = state()
         if rate_problem(text, now.step):
             return ""
-        return "\n".join(f"! {doubt}" for doubt in rate_warnings(text, now.steps_total or ANY_STEPS, size, now.step))
+        doubts = rate_warnings(text, now.steps_total or ANY_STEPS, size, now.step)
+        if falls and text != values["set_learning_rate"] and now.learning_rate is not None:
+            doubts.append(
+                f"The rate falls along a curve, now {rate_text(now.learning_rate)}; what is typed holds as it is."
+            )
+        return "\n".join(f"! {doubt}" for doubt in doubts)
 
     return [
         Field(
