@@ -25,7 +25,9 @@ def test_the_command_line_answers_and_changes_a_run_that_is_computed(
     run = str(folder.path)
     question = wait_for_event(folder, "question")
     assert (question["step"], question["choices"]) == (2, ["micro-batch", "checkpointing", "medvram", "stop"])
-    assert "Compute activations twice" in hypernet(capfd, "answer", run).out
+    shown = hypernet(capfd, "answer", run).out
+    assert "Gradient checkpointing (" in shown
+    assert "()" not in shown
     assert hypernet(capfd, "answer", run, "checkpointing").code == 0
     wait_for_event(folder, "step", lambda event: event["step"] == 3)
     by_rung = events(folder, "recovering")[-1]["changes"]

@@ -110,8 +110,8 @@ def question_lines(question: Question) -> list[str]:
         peak, fits = option.get("peak_bytes"), _FITS.get(str(option.get("fits")), "")
         facts = [size_text(float(peak)) if isinstance(peak, int | float) else "", fits, str(option.get("price") or "")]
         told = ", ".join(printable(fact, 60) for fact in facts if fact)
-        mark = "*" if choice == question.default else " "
-        lines.append(f"{mark} {printable(choice, 30):<18}{printable(option.get('title') or '', 60)} ({told})")
+        mark, title = "*" if choice == question.default else " ", printable(option.get("title") or "", 60)
+        lines.append(f"{mark} {printable(choice, 30):<18}{title}{f' ({told})' if told else ''}")
     return [*lines, "* is taken when nobody answers."]
 
 
