@@ -137,12 +137,19 @@ class FoldersScreen(StepScreen):
         self._look()
         self._models.search(self._first_model)
         self._draw()
-        # Models are still being looked for: an empty field is no mistake yet.
-        wrong = [each for each in self.problems() if each.field != "model" or model.value] if pictures.value else []
+        wrong = self._wrong_at_once() if pictures.value else []
         if wrong:
             self.show_problem(wrong[0])
         else:
             self.set_focus(self._models.list if pictures.value else pictures)
+
+    def _wrong_at_once(self) -> list[Problem]:
+        """Return what is wrong, but for what a folder holds: to count that takes too long here; a thread does."""
+        if not os.path.isdir(typed_path(self._values("pictures").meant)):
+            return list(self.problems()[:1])
+        # Models are still being looked for: an empty field is no mistake yet.
+        filled = [each for each in (self._values("name"), self._values("model")) if each.value]
+        return [Problem(str(each.id), each.problem) for each in filled if each.validate_now()]
 
     def _values(self, id_: str) -> TextField:
         return self.query_one(f"#{id_}", TextField)
