@@ -7,7 +7,7 @@ from trainer.config import RunConfig
 from trainer.memory import Plan
 from trainer.schedule import Schedule
 from trainer.text import duration_text, rate_text, size_text, without_options
-from tui.settings_form import settings, with_labels
+from tui.settings_form import labels, with_labels
 from tui.words import wrapped
 
 GIB, MIB = 1 << 30, 1 << 20
@@ -142,8 +142,7 @@ def warning_lines(warnings: Sequence[str], width: int) -> list[str]:
 
 def wrong_lines(problems: Mapping[str, str], width: int) -> list[str]:
     """Return which settings are wrong and what to type, in place of what they would take."""
-    labels = {name: setting.label for name, setting in settings().items()}
-    named = [f"{labels.get(name, name)}: {problem}" for name, problem in problems.items()]
+    named = [f"{labels().get(name, name)}: {problem}" for name, problem in problems.items()]
     return [*warning_lines(named, width), "", *wrapped("What the run takes is told again when it is right.", width, 0)]
 
 

@@ -90,10 +90,15 @@ def _setting(name: str, field: Any) -> Setting:
 
 def with_labels(text: str) -> str:
     """Return a sentence that calls settings what the form calls them."""
-    labels = {name: one.label for name, one in settings().items()}
-    labels |= {name.rpartition(".")[2]: label for name, label in labels.items()}
-    told = _NAME.sub(lambda found: labels.get(found[0], found[0]), text)
+    told = _NAME.sub(lambda found: labels().get(found[0], found[0]), text)
     return told[:1].upper() + told[1:]
+
+
+@cache
+def labels() -> dict[str, str]:
+    """Return what the form calls each setting, by its dotted name and by the last part of that alone."""
+    whole = {name: one.label for name, one in settings().items()}
+    return {name.rpartition(".")[2]: label for name, label in whole.items()} | whole
 
 
 def named_in(text: str) -> str:
