@@ -14,8 +14,10 @@ from typing import IO, Any
 
 from trainer.errors import AppError
 from trainer.text import printable
+from tui.paths import state_file
 
 POLL_S = 0.1
+_LAST_FOLDER = "install-folder"
 Cancelled = Callable[[], bool]
 """Tells whether nobody waits any more."""
 
@@ -35,7 +37,7 @@ def likely_folder() -> str:
     from trainer.programs import find_programs
 
     with contextlib.suppress(OSError, ValueError):
-        last = _last_folder().read_text(encoding="utf-8")
+        last = state_file(_LAST_FOLDER).read_text(encoding="utf-8")
         if last and Path(last).is_dir():
             return last
     found = find_programs()
@@ -67,16 +69,10 @@ def offers_overwrite(error: AppError) -> bool:
     return "--overwrite" in error.hint
 
 
-def _last_folder() -> Path:
-    from platformdirs import user_state_path
-
-    return user_state_path("hypernet-wizard") / "install-folder"
-
-
 def _remember(folder: str) -> None:
     from trainer.files import write_atomic
 
-    file = _last_folder()
+    file = state_file(_LAST_FOLDER)
     try:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_atomic(file, folder)

@@ -3,7 +3,10 @@
 import contextlib
 import json
 from dataclasses import asdict, dataclass
-from pathlib import Path
+
+from tui.paths import state_file
+
+_NAME = "draft.json"
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,7 @@ class Draft:
         """
         from trainer.files import write_atomic
 
-        path = _path()
+        path = state_file(_NAME)
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_atomic(path, json.dumps(asdict(self)))
 
@@ -30,7 +33,7 @@ class Draft:
 def load_draft() -> Draft:
     """Return what was kept; an empty draft where there is none that can be read."""
     try:
-        tree = json.loads(_path().read_text(encoding="utf-8"))
+        tree = json.loads(state_file(_NAME).read_text(encoding="utf-8"))
         return Draft(**{name: str(tree[name]) for name in Draft.__dataclass_fields__ if name in tree})
     except (OSError, ValueError, TypeError):
         return Draft()
@@ -39,10 +42,4 @@ def load_draft() -> Draft:
 def drop_draft() -> None:
     """Forget it, now that the project's own file has it."""
     with contextlib.suppress(FileNotFoundError):
-        _path().unlink()
-
-
-def _path() -> Path:
-    from platformdirs import user_state_path
-
-    return user_state_path("hypernet-wizard") / "draft.json"
+        state_file(_NAME).unlink()

@@ -11,6 +11,13 @@ MOST_LISTED = 2000
 """Entries of a folder that are looked at; nobody browses more."""
 
 
+def state_file(name: str) -> Path:
+    """Return where the wizard keeps something between two sittings, on this machine for this user."""
+    from platformdirs import user_state_path
+
+    return user_state_path("hypernet-wizard") / name
+
+
 @dataclass(frozen=True)
 class Entry:
     """A folder, or a file of a wanted kind."""

@@ -6,13 +6,12 @@ from pathlib import Path
 
 from trainer.errors import AppError
 from trainer.text import printable
+from tui.paths import state_file
 
 
 def log_path() -> Path:
     """Return where the wizard writes tracebacks."""
-    from platformdirs import user_state_path
-
-    return user_state_path("hypernet-wizard") / "wizard.log"
+    return state_file("wizard.log")
 
 
 def reported(error: BaseException) -> AppError:
