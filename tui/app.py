@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from tui.overlay import Overlay
     from tui.terminal_pictures import Drawing
 
+STYLES = "theme.tcss", "screens/home.tcss"
 LOAD_AHEAD_S = 0.5
 """After the first frame and the first look at projects."""
 
@@ -54,7 +55,6 @@ class WizardApp(App[None], inherit_bindings=False):
     """
 
     TITLE = "Hypernet Wizard"
-    CSS_PATH = "theme.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
         *bindings("app.help", "app.commands", "app.doctor", "app.leave"),
         Binding("ctrl+c", "say_how_to_leave", show=False),
@@ -94,6 +94,8 @@ class WizardApp(App[None], inherit_bindings=False):
 
     def on_mount(self) -> None:
         """Show Home."""
+        # As the app's CSS_PATH they would be parsed three times before the first frame.
+        self.stylesheet.read_all([Path(__file__).resolve().parent / name for name in STYLES])
         self.screen_change_signal.subscribe(self, self.drop_notices, immediate=True)
         keymap, problem = read_keymap(self._keymap_file or keymap_path())
         use_keymap(keymap)

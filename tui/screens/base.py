@@ -1,9 +1,11 @@
 """What all screens share: a purpose, keys that say why they can't act, and work outside the interface."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 from textual import events, on
+from textual.geometry import Size
 from textual.screen import ModalScreen
 from textual.worker import Worker, WorkerState
 
@@ -13,6 +15,9 @@ from tui.keys import key_name, key_of
 from tui.problems import reported
 from tui.widgets.dialogs import ClosesOnce, Trouble
 from tui.widgets.keyline import Hint, KeyLine
+
+TURN_S = 0.001
+"""Lets whatever waits have its turn; with 0, timers and keys would wait for one more."""
 
 
 class WizardScreen(ClosesOnce[None]):
@@ -38,10 +43,17 @@ class WizardScreen(ClosesOnce[None]):
         self.app.stylesheet.apply(self)
 
     @on(events.ScreenResume)
-    def style_once(self, event: events.ScreenResume) -> None:
+    async def style_once(self, event: events.ScreenResume) -> None:
         """Leave out what Textual would style anew the first time: it was styled when it was mounted, just now."""
         event.refresh_styles = event.refresh_styles and self._was_shown
         self._was_shown = True
+        # What the screen took over is done, what Textual lays out and paints comes next: between them, keys.
+        await asyncio.sleep(TURN_S)
+
+    def _screen_resized(self, size: Size) -> None:
+        """Lay out where the size is another one: after each first layout, Textual comes to ask for the same again."""
+        if size != self._size:
+            super()._screen_resized(size)
 
     @property
     def is_seen(self) -> bool:

@@ -70,6 +70,7 @@ class SettingsScreen(StepScreen):
         super().__init__(journey)
         self._preset = ""
         self._texts: dict[str, str] = {}
+        self._fields: dict[str, Field] = {}  # those made so far, by setting
         self._trade_offs: dict[str, str] = {}
         self._under: dict[str, dict[str, str]] = {}
         self._config: RunConfig | None = None
@@ -92,7 +93,6 @@ class SettingsScreen(StepScreen):
                     yield self._row(settings()[name])
                 for section, title in groups():
                     yield Fold(section, title, id=f"fold-{section or 'general'}")
-                    yield Vertical(id=f"group-{section or 'general'}", classes="group")
             with VerticalScroll(id="side", can_focus=False):
                 yield Static(id="plan")
 
@@ -104,6 +104,7 @@ class SettingsScreen(StepScreen):
             field = TextField(setting.help, partial(self._problem, setting.name), id=setting.id)
         if setting.name in self._texts:
             field.set_quietly(self._texts[setting.name])
+        self._fields[setting.name] = field
         return FieldRow(setting.label, field)
 
     # What is on the form.
@@ -119,15 +120,10 @@ class SettingsScreen(StepScreen):
 
     def _show(self, texts: dict[str, str]) -> None:
         self._texts = texts
-        for name, field in self._fields().items():
+        for name, field in self._fields.items():
             field.set_quietly(texts[name])
         self._say_trade_off()
         self._recompute()
-
-    def _fields(self) -> dict[str, Field]:
-        """Return the fields made so far, by setting."""
-        names = {setting.id: name for name, setting in settings().items()}
-        return {names[row.field.id]: row.field for row in self.query(FieldRow) if row.field.id in names}
 
     def _offer_presets(self, project: "Project") -> None:
         choices = preset_choices(project)
@@ -168,10 +164,12 @@ class SettingsScreen(StepScreen):
         self._open(event.fold)
 
     def _open(self, fold: Fold) -> None:
-        group = self.query_one(f"#group-{fold.key or 'general'}")
-        group.display = fold.is_open
-        if fold.is_open and not group.children:
-            group.mount(*(self._row(setting) for setting in group_members(fold.key)))
+        group = self.query(f"#group-{fold.key or 'general'}")
+        group.set(display=fold.is_open)
+        if fold.is_open and not group:
+            rows = [self._row(setting) for setting in group_members(fold.key)]
+            made = Vertical(*rows, id=f"group-{fold.key or 'general'}", classes="group")
+            self.query_one("#fields").mount(made, after=fold)
 
     def help_of(self, widget: Widget | None) -> str:
         """Return the help of a heading."""
@@ -207,7 +205,7 @@ class SettingsScreen(StepScreen):
     def _read(self, project: "Project") -> None:
         """Read what is on the form, and mark what is wrong."""
         self._config, self._wrong = read_texts(self._texts, project.settings())
-        for name, field in self._fields().items():
+        for name, field in self._fields.items():
             # One that is being typed is checked when it is left.
             if isinstance(field, TextField) and (field is not self.focused or field.problem):
                 field.blame(self._wrong.get(name, ""))
@@ -262,7 +260,7 @@ class SettingsScreen(StepScreen):
     def _mark_doubts(self) -> None:
         """Tell what is doubtful at its field too: it may lie below what the side shows."""
         doubts = {named_in(warning): with_labels(without_options(warning)) for warning in reversed(self._warnings)}
-        for name, field in self._fields().items():
+        for name, field in self._fields.items():
             field.doubt(doubts.get(name, ""))
 
     def why_not(self, action: str) -> str:

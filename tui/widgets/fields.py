@@ -275,18 +275,26 @@ Field = TextField | ChoiceField
 
 
 class FieldRow(Horizontal):
-    """A label and its field in one line."""
+    """A label and its field in one line; the row draws the label itself, for a form is drawn by the widget."""
 
-    def __init__(self, label: str, field: Field, *, id: str | None = None, classes: str = "") -> None:
-        super().__init__(id=id, classes=f"field {classes}".strip())
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"field--label"}
+
+    def __init__(self, label: str, field: Field, *, id: str | None = None) -> None:
+        super().__init__(id=id)
         self._label, self.field = label, field
+        field.add_class("field")
 
     def compose(self) -> ComposeResult:
-        """Show label and field."""
-        yield Static(Content(self._label), classes="label")
+        """Show the field."""
         yield self.field
+
+    def render(self) -> Content:
+        """Draw the label in the margin left of the field, with a sign where something is wrong or doubtful."""
+        mark = "! " if self.field.problem or self.field.doubtful else ""
+        room = self.field.styles.margin.left - 1
+        label = Content(mark + self._label).truncate(room, ellipsis=True)
+        return label.stylize(self.get_visual_style("field--label"))
 
     def on_help_changed(self) -> None:
         """Mark what is wrong by a sign as well as by colour."""
-        mark = "! " if self.field.problem or self.field.doubtful else ""
-        self.query_one(".label", Static).update(Content(mark + self._label))
+        self.refresh()

@@ -37,10 +37,6 @@ class Fold(Static, can_focus=True):
         self.key, self._title = key, title
         self.is_open = False
 
-    def on_mount(self) -> None:
-        """Draw the closed mark."""
-        self._draw()
-
     def on_click(self) -> None:
         """Open or close."""
         self.action_fold()
@@ -50,12 +46,13 @@ class Fold(Static, can_focus=True):
         wanted = not self.is_open if opens is None else opens
         if wanted != self.is_open:
             self.is_open = wanted
-            self._draw()
+            self.refresh()
             self.post_message(self.Toggled(self))
 
     def action_leave(self, by: int) -> None:
         """Go to the field above or below."""
         leave(self, by)
 
-    def _draw(self) -> None:
-        self.update(Content(f"{'▾' if self.is_open else '▸'} {self._title}"))
+    def render(self) -> Content:
+        """Draw the mark and the heading."""
+        return Content(f"{'▾' if self.is_open else '▸'} {self._title}")
