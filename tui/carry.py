@@ -13,7 +13,7 @@ from tempfile import TemporaryFile
 from typing import IO, Any
 
 from trainer.errors import AppError
-from trainer.text import printable
+from trainer.text import printable, without_options
 from tui.paths import state_file
 
 POLL_S = 0.1
@@ -30,6 +30,19 @@ class Installed:
     tag: str
     was_there: bool
     notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ExportOrder:
+    """What `hypernet export` shall do."""
+
+    checkpoint: Path
+    kind: str
+    model: str
+    out: Path
+    approximate: bool
+    """Take the closest change of weights, where the network is none."""
+    keep_bias: bool
 
 
 def likely_folder() -> str:
@@ -80,26 +93,22 @@ def _remember(folder: str) -> None:
         logging.getLogger(__name__).warning("%s could not be written: %s", file, error)
 
 
-def export(
-    checkpoint: Path, kind: str, model: str, out: str, approximate: bool, cancelled: Cancelled = lambda: False
-) -> list[str]:
+def export(order: ExportOrder, cancelled: Cancelled = lambda: False) -> list[str]:
     """Export a checkpoint; return what is to be said of it, line by line.
 
     Raises:
-        AppError: what the command said, e.g. that this network is no exact change of weights.
+        AppError: what the command said, e.g. that something is in the way.
     """
-    place = str(Path(out.strip()).expanduser())
-    more = ["--approximate"] if approximate else []
-    told = _told(
-        ["export", str(checkpoint), "--to", kind, "--model", model, "--out", place, *more, "--json"], cancelled
-    )
+    place = ["--to", order.kind, "--model", order.model, "--out", str(order.out)]
+    more = [*(["--approximate"] if order.approximate else []), *([] if order.keep_bias else ["--drop-bias"])]
+    told = _told(["export", str(order.checkpoint), *place, *more, "--json"], cancelled)
     lines = [str(told["path"]), ""]
     if told["approximation"]:
         lines.append(
             f"An approximation: predictions are off by {told['approximation']['prediction']:.1%} of its effect."
         )
     lines.append(f"Self-check: attention differs by {told['error']:.2g} of the effect.")
-    return [printable(line, 1000) for line in [*lines, *told["notes"]]]
+    return [printable(line, 1000) for line in [*lines, *map(without_options, told["notes"])]]
 
 
 def _told(arguments: Sequence[str], cancelled: Cancelled) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import contextlib
 import time
 import tomllib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -148,7 +148,7 @@ class RunFeed:
             self._slice_bytes *= 2 if is_long_line else 1
             return is_long_line
         state = replay(events, self.view.state)
-        if state.steps_total is None and (steps := self._setting("training", "steps")) is not None:
+        if state.steps_total is None and (steps := self.section("training").get("steps")) is not None:
             state = replace(state, steps_total=int(steps))
         share = 1.0 if self.view.is_whole else min(0.99, self._reader.offset / max(1, size))
         self.view = replace(self.view, state=state, read_share=share)
@@ -181,10 +181,10 @@ class RunFeed:
         if self._current is not None and self._current[0] is state.log:
             return self._current[1]
         current = {
-            "learning_rate": str(self._setting("optimizer", "learning_rate") or ""),
-            "preview_prompt": str(self._setting("preview", "prompt") or ""),
+            "learning_rate": self.text("optimizer", "learning_rate"),
+            "preview_prompt": self.text("preview", "prompt"),
         }
-        scale = self._setting("optimizer", "rate_scale") or 1.0
+        scale = self.section("optimizer").get("rate_scale") or 1.0
         for event in without_undone(state.log):
             if event["kind"] == "changed" and event.get("what") in current:
                 current[event["what"]] = str(event.get("value", ""))
@@ -196,18 +196,19 @@ class RunFeed:
         self._current = state.log, current
         return current
 
+    def section(self, name: str) -> Mapping[str, Any]:
+        """Return a section of what the run was started with; empty where it is not known."""
+        part = (self._settings or {}).get(name)
+        return part if isinstance(part, dict) else {}
+
     def number(self, section: str, name: str, default: int) -> int:
         """Return a whole number that the run was started with."""
-        value = self._setting(section, name)
+        value = self.section(section).get(name)
         return value if isinstance(value, int) else default
 
     def text(self, section: str, name: str) -> str:
         """Return a text that the run was started with."""
-        return str(self._setting(section, name) or "")
-
-    def _setting(self, section: str, name: str) -> Any:
-        part = (self._settings or {}).get(section)
-        return part.get(name) if isinstance(part, dict) else None
+        return str(self.section(section).get(name) or "")
 
     def _read_settings(self) -> dict[str, Any]:
         try:

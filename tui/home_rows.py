@@ -9,8 +9,8 @@ from tui.overview import Overview, ProjectLook, run_facts
 from tui.widgets.rows import Row
 from tui.words import ARROWS, age_text, direction, left_text, loss_text, status_word, step_text, table
 
-LIVE, PROJECT, EARLIER = "live:", "project:", "earlier:"
-"""What the ids of the rows begin with; a path follows."""
+RUN, PROJECT = "run:", "project:"
+"""What the ids of the rows begin with; a path follows. A chosen run stays chosen when it ends."""
 HEADING = "bold $primary"
 
 
@@ -27,9 +27,9 @@ def rows_of(overview: Overview, width: int, wanted: str = "") -> list[Row]:
     projects = [look for look in overview.projects if wanted in look.name.casefold()]
     earlier = [look for look in overview.earlier if wanted in look.folder.title.casefold()]
     rows = [
-        *_section("Running", LIVE, [str(x.folder.path) for x in live], [_live(x) for x in live], width),
+        *_section("Running", RUN, [str(x.folder.path) for x in live], [_live(x) for x in live], width),
         *_section("Projects", PROJECT, [str(x.root) for x in projects], [_project(x) for x in projects], width),
-        *_section("Earlier runs", EARLIER, [str(x.folder.path) for x in earlier], [_run(x) for x in earlier], width),
+        *_section("Earlier runs", RUN, [str(x.folder.path) for x in earlier], [_run(x) for x in earlier], width),
     ]
     if overview.num_older and not wanted:
         rows.append(Row("", f"  and {overview.num_older:,} older ones: hypernet runs --all", "$text-muted"))

@@ -56,6 +56,9 @@ KEYS = (
     Key("browse.open", "enter,right", "open", "Go into the chosen folder"),
     Key("browse.choose", "space", "choose", "Take this folder"),
     Key("browse.parent", "left,backspace", "up", "Go to the folder above"),
+    Key(
+        "browse.filter", "slash", "find", "Show only names that hold what you type; Esc shows all again", is_first=True
+    ),
     Key("browse.hidden", "full_stop", "hidden", "Show names that begin with a dot, or hide them again"),
     Key("crop.left", "left", "left", "Move the frame to the left"),
     Key("crop.right", "right", "right", "Move the frame to the right"),

@@ -153,6 +153,26 @@ def test_folders_are_browsed_by_keys() -> None:
     walk(body)
 
 
+def test_names_are_found_while_browsing(home: Path) -> None:
+    for name in ("oil", "ink", "oil on wood"):
+        (home / "pictures" / name).mkdir()
+
+    async def body(walker: Walker) -> None:
+        await begin(walker)
+        await walker.press("ctrl+o", "down", "enter")
+        await walker.sees("~/pictures   0 pictures", "ink/")
+        await walker.burst("slash", *"wood")
+        await walker.misses("ink/")
+        await walker.press("enter", "right")
+        await walker.sees("~/pictures/oil on wood")
+        await walker.press("left", "slash", *"nothing")
+        await walker.sees("Nothing here has that in its name.")
+        await walker.press("escape")
+        await walker.sees("ink/", "▸ oil on wood/")
+
+    walk(body)
+
+
 @pytest.mark.usefixtures("home")
 def test_what_was_typed_is_there_again_after_leaving() -> None:
     async def type_it(walker: Walker) -> None:

@@ -70,6 +70,21 @@ def test_projects_and_runs_are_listed_with_what_comes_next(projects: Path, size:
         walk(body, size)
 
 
+def test_a_chosen_run_stays_chosen_when_it_ends(projects: Path) -> None:
+    make_project(projects, "seaside", sources=4)
+    make_project(projects, "gollum", crops=2, captions=2)
+    story = long_story(projects / "gollum", 1240)
+
+    async def body(walker: Walker) -> None:
+        await walker.sees("Running", "▸ gollum")
+        story.tell("finished", step=story.step, seconds=420.0, results=[])
+        await walker.sees("Earlier runs")
+        assert "finished" in next(row for row in walker.rows() if "▸" in row)
+
+    with RunLock(story.folder):
+        walk(body)
+
+
 def test_filtering_finds_a_run_and_enter_opens_it_and_escape_comes_back(projects: Path) -> None:
     for name in ("harbour", "gollum"):
         make_project(projects, name, crops=2, captions=2)

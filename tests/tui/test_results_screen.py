@@ -3,11 +3,13 @@
 from pathlib import Path
 
 import pytest
+from textual.widgets import Input
 
 from tests.support.verdict_runs import recorded
 from tests.tui.stories import Story, make_project
 from tests.tui.walk import SMALL, Walker, walk
 from trainer.config import RunConfig, config_toml
+from trainer.config.model import NetworkSettings
 from trainer.errors import AppError
 from trainer.hypernetwork.structure import Structure
 from trainer.run.folder import RunFolder, find_runs
@@ -180,6 +182,24 @@ def test_the_best_step_is_installed_and_its_tag_copied(
     assert asked == [(run.hypernetworks / "gollum-200.pt", str(tmp_path), "gollum")]
 
 
+def test_a_refused_installation_asks_again_with_what_was_typed(projects: Path, tmp_path: Path) -> None:
+    finished_run(projects)
+
+    async def body(walker: Walker) -> None:
+        await open_results(walker)
+        await walker.press("i")
+        await walker.sees("Install step 200")
+        await walker.press("ctrl+u")
+        await write(walker, str(tmp_path))
+        await walker.press("tab", "ctrl+u", *"other", "enter")
+        await walker.sees("Not an installation")
+        await walker.press("enter")
+        await walker.sees("Install step 200", "other")
+        assert [field.value for field in walker.app.screen.query(Input)] == [str(tmp_path), "other"]
+
+    walk(body)
+
+
 def test_installing_writes_the_file_and_a_refusal_comes_back_in_words(tmp_path: Path) -> None:
     from trainer.hypernetwork import Hypernetwork, load, save
 
@@ -246,10 +266,10 @@ def test_a_live_run_opens_where_it_is_trained_and_its_results_by_u(projects: Pat
 
 def test_an_export_is_asked_for_in_words_and_its_check_is_told(projects: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = finished_run(projects)
-    asked: list[tuple[object, ...]] = []
+    asked: list[carry.ExportOrder] = []
 
-    def export(*wanted: object) -> list[str]:
-        asked.append(wanted[:5])
+    def export(order: carry.ExportOrder, cancelled: object) -> list[str]:
+        asked.append(order)
         return ["/tmp/gollum-lora.safetensors", "Self-check: attention differs by 1e-07 of the effect."]
 
     monkeypatch.setattr(carry, "export", export)
@@ -257,15 +277,48 @@ def test_an_export_is_asked_for_in_words_and_its_check_is_told(projects: Path, m
     async def body(walker: Walker) -> None:
         await open_results(walker)
         await walker.press("e")
-        await walker.sees("Export step 200", "lora, full-diff")
-        await walker.press("ctrl+u", *"nonsense", "enter")
-        await walker.sees("Type one of lora")
-        await walker.press("ctrl+u", *"lora", "enter")
+        await walker.sees("Export step 200", "◉ LoRA  ○ full  ○ diffusers  ○ whole model", "Biases", "gollum-200-KIND")
+        await walker.press("right", "right")
+        await walker.sees("A folder with the whole UNet")
+        assert "Biases" not in walker.frame
+        await walker.press("ctrl+n")
         await walker.sees("Exported", "Self-check: attention differs")
+        await walker.press("enter", "e")
+        await walker.sees("Export step 200")
+        await walker.press("enter", "right", "ctrl+n")
+        await walker.sees("Exported")
 
     walk(body)
-    target = str(run.hypernetworks / "gollum-200-lora.safetensors")
-    assert asked == [(run.hypernetworks / "gollum-200.pt", "lora", "", target, False)]
+    source = run.hypernetworks / "gollum-200.pt"
+    folder, file = (run.hypernetworks / f"gollum-200-{end}" for end in ("diffusers", "lora.safetensors"))
+    assert asked == [
+        carry.ExportOrder(source, "diffusers", "", folder, approximate=False, keep_bias=True),
+        carry.ExportOrder(source, "lora", "", file, approximate=False, keep_bias=False),
+    ]
+
+
+def test_an_export_that_cannot_be_exact_says_why_and_takes_the_closest(
+    projects: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = finished_run(projects)
+    run.config_file.write_text(config_toml(RunConfig(name="gollum", network=NetworkSettings(activation="relu"))))
+    asked: list[carry.ExportOrder] = []
+
+    def export(order: carry.ExportOrder, cancelled: object) -> list[str]:
+        asked.append(order)
+        return ["done"]
+
+    monkeypatch.setattr(carry, "export", export)
+
+    async def body(walker: Walker) -> None:
+        await open_results(walker)
+        await walker.press("e")
+        await walker.sees("activation relu is not linear", "The closest one is written")
+        await walker.press("ctrl+n")
+        await walker.sees("Exported")
+
+    walk(body)
+    assert [order.approximate for order in asked] == [True]
 
 
 def test_the_report_is_written_and_its_place_told(projects: Path) -> None:

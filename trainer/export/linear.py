@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from trainer.errors import AppError
+from trainer.export.exactness import why_not_exact
 from trainer.hypernetwork.modules import ContextModule, Hypernetwork
 from trainer.hypernetwork.structure import Structure
 
@@ -33,12 +34,12 @@ class LinearMap:
 
 def why_not_linear(structure: Structure) -> str:
     """Say what keeps a network from being a linear map; empty where nothing does."""
-    if structure.is_layer_norm:
-        return "its layer norm divides by the spread of each context"
-    only_layer = len(structure.layer_structure) == 2
-    if structure.activation_func != "linear" and not (only_layer and not structure.activate_output):
-        return f"its activation {structure.activation_func} is not linear"
-    return ""
+    return why_not_exact(
+        structure.layer_structure,
+        structure.activation_func,
+        activate_output=structure.activate_output,
+        is_layer_norm=structure.is_layer_norm,
+    )
 
 
 def linear_maps(net: Hypernetwork) -> dict[tuple[int, Projection], LinearMap]:

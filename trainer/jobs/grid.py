@@ -28,5 +28,6 @@ def run(job: Job) -> Done:
         job.item(f"{grid.rows[cell.row]}, {grid.columns[cell.column]}", "drawn", "", path)
         job.phase("drawing", done, total)
 
+    job.phase("drawing", 0, len(grid.cells))
     sheet = draw_grid(grid, artist, folder, told, lambda done, total: job.check())
     return Done({"results": [str(sheet), str(folder)]}, sheet)

@@ -126,7 +126,12 @@ class WizardScreen(ClosesOnce[None]):
             error = event.worker.error
             self.show_trouble(error if isinstance(error, AppError) else reported(error))
 
-    def show_trouble(self, error: AppError) -> None:
-        """Show a dialog that says what is wrong."""
+    def show_trouble(self, error: AppError, then: Callable[[object], None] | None = None) -> None:
+        """Show a dialog that says what is wrong.
+
+        Args:
+            error: What it is.
+            then: Called with None when the dialog is closed.
+        """
         told = without_options(error.message), without_options(error.hint)
-        self.app.push_screen(Trouble(AppError(error.title, *told)))
+        self.app.push_screen(Trouble(AppError(error.title, *told)), then)

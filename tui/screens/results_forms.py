@@ -1,13 +1,33 @@
 """The questions of the Results screen."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from trainer.export import exactness
 from trainer.text import printable
+from tui.carry import ExportOrder
 from tui.screens.train_edit import prompt_problem, rate_problem
 from tui.widgets.dialogs import Field
+from tui.widgets.fields import Choice, ChoiceField, TextField
+from tui.widgets.fields import Field as FormField
 
-EXPORTS = ("lora", "full-diff", "diffusers", "merged-checkpoint")
+_KINDS = (
+    Choice(
+        "lora", "LoRA", "A file of the least rank that is exact, for A1111, Forge and ComfyUI."
+    ),
+    Choice(
+        "full-diff",
+        "full",
+        "Whole differences of weights: a large file for A1111, Forge, ComfyUI.",
+    ),
+    Choice("diffusers", "diffusers", "A folder with the whole UNet, changed, for pipelines of the same base model."),
+    Choice("merged-checkpoint", "whole model", "The base model with the change built in, as one file for any program."),
+)
+_BIASES = (
+    Choice("kept", "kept", "For A1111, Forge and ComfyUI; diffusers reads no LoRA with changes of bias."),
+    Choice("dropped", "left out", "For diffusers as well; what that loses of the effect is told by the self-check."),
+)
 
 
 def try_fields(prompt: str) -> list[Field]:
@@ -78,31 +98,61 @@ def install_fields(before: Mapping[str, str]) -> list[Field]:
     ]
 
 
-def export_fields(checkpoint: Path) -> list[Field]:
-    """Return the fields of "export"."""
-    return [
-        Field(
-            "kind",
-            "As",
-            f"One of {', '.join(EXPORTS)}. A network with an activation or a norm is no exact change of weights.",
-            EXPORTS[0],
-            lambda text: "" if text.strip() in EXPORTS else f"Type one of {', '.join(EXPORTS)}.",
+def why_not_exact(network: Mapping[str, Any]) -> str:
+    """Return what is to be said of a network that is no exact change of weights; empty of one that is.
+
+    Args:
+        network: The section of a run's settings.
+    """
+    reason = exactness.why_not_exact(
+        network.get("layer_structure", ()),
+        str(network.get("activation", "linear")),
+        activate_output=bool(network.get("activate_output")),
+        is_layer_norm=bool(network.get("layer_norm")),
+    )
+    if not reason:
+        return ""
+    return (
+        f"No change of weights does just what this network does: {reason}. The closest one is written, and told how "
+        "far off it is. Train with activation linear to export exactly."
+    )
+
+
+def export_rows(checkpoint: Path) -> Sequence[tuple[str, FormField]]:
+    """Return labels and fields of "export"."""
+    place = f"{printable(checkpoint.stem, 60)}-KIND"
+    return (
+        ("As", ChoiceField("What is written.", _KINDS, id="kind")),
+        ("Biases", ChoiceField("Changes of bias.", _BIASES, id="biases")),
+        (
+            "File",
+            TextField(
+                "Where it is written, for diffusers a folder. Empty: beside the checkpoint. Nothing there is replaced.",
+                id="out",
+                placeholder=place,
+            ),
         ),
-        Field(
-            "out",
-            "File, or folder for diffusers",
-            "Where it is written; nothing that is there already is replaced.",
-            str(checkpoint.with_name(f"{checkpoint.stem}-lora.safetensors")),
-            lambda text: "" if text.strip() else "Type a path.",
-        ),
-        Field(
-            "approximate",
-            "Take the closest where it can't be exact",
-            "no or yes; the error is measured and told.",
-            "no",
-            lambda text: "" if text.strip() in ("yes", "no") else "Type yes or no.",
-        ),
-    ]
+    )
+
+
+def hidden_in_export(values: Mapping[str, str]) -> Collection[str]:
+    """Return the ids of fields that do nothing with such values."""
+    return () if values["kind"] == "lora" else ("biases",)
+
+
+def export_order(checkpoint: Path, model: str, wanted: Mapping[str, str], *, approximate: bool) -> ExportOrder:
+    """Return what was asked for.
+
+    Args:
+        checkpoint: What to export.
+        model: The base model.
+        wanted: Values of the fields.
+        approximate: Take the closest change of weights.
+    """
+    kind = wanted["kind"]
+    beside = checkpoint.with_name(f"{checkpoint.stem}-{kind}{'' if kind == 'diffusers' else '.safetensors'}")
+    out = Path(wanted["out"].strip()).expanduser() if wanted["out"].strip() else beside
+    return ExportOrder(checkpoint, kind, model, out, approximate, kind != "lora" or wanted["biases"] == "kept")
 
 
 def _folder_problem(text: str) -> str:

@@ -15,9 +15,18 @@ from tui.feed import RunFeed
 from tui.messages import RunChosen
 from tui.results import Stage, download_line, fetch_line, network_name, tag_of
 from tui.screens.base import WizardScreen
-from tui.screens.results_forms import export_fields, install_fields, rewind_fields, rewind_settings
+from tui.screens.results_forms import (
+    export_order,
+    export_rows,
+    hidden_in_export,
+    install_fields,
+    rewind_fields,
+    rewind_settings,
+    why_not_exact,
+)
 from tui.upload import own_address
 from tui.widgets.dialogs import Confirm, Edit, Told
+from tui.widgets.form_dialog import FormDialog
 
 
 @dataclass
@@ -35,6 +44,15 @@ class InstallTaken(Message):
     stage: Stage
     wanted: dict[str, str]
     text: str
+
+
+@dataclass
+class InstallRefused(Message):
+    """Nothing was installed."""
+
+    stage: Stage
+    wanted: dict[str, str]
+    error: AppError
 
 
 @dataclass
@@ -124,9 +142,10 @@ class ResultUses(WizardScreen):
         try:
             done = carry.install(stage.checkpoint, *place, _cancelled(), overwrite=overwrite)
         except AppError as error:
-            if not carry.offers_overwrite(error):
-                raise
-            self.post_message(InstallTaken(stage, wanted, error.message))
+            if carry.offers_overwrite(error):
+                self.post_message(InstallTaken(stage, wanted, error.message))
+            else:
+                self.post_message(InstallRefused(stage, wanted, error))
         else:
             self.post_message(InstallDone(done))
 
@@ -140,6 +159,11 @@ class ResultUses(WizardScreen):
 
         text = f"{message.text} It is lost when it is overwritten; else install under another name."
         self.app.push_screen(Confirm("Overwrite it?", text, "Overwrite"), answered)
+
+    @on(InstallRefused)
+    def ask_again(self, message: InstallRefused) -> None:
+        """Say what is wrong, and ask again with what was typed."""
+        self.show_trouble(message.error, lambda _: self.ask_where(InstallAsked(message.stage, message.wanted)))
 
     @on(InstallDone)
     def show_installed(self, message: InstallDone) -> None:
@@ -156,17 +180,18 @@ class ResultUses(WizardScreen):
         assert stage is not None
         assert stage.checkpoint is not None
         checkpoint, model = stage.checkpoint, self.feed.text("model", "path")
+        inexact = why_not_exact(self.feed.section("network"))
 
         def work(wanted: dict[str, str]) -> None:
-            kind, out, close = (wanted[name].strip() for name in ("kind", "out", "approximate"))
-            lines = carry.export(checkpoint, kind, model, out, close == "yes", _cancelled())
-            self.post_message(Made("Exported", "\n".join(lines)))
+            order = export_order(checkpoint, model, wanted, approximate=bool(inexact))
+            self.post_message(Made("Exported", "\n".join(carry.export(order, _cancelled()))))
 
         def answered(wanted: dict[str, str] | None) -> None:
             if wanted is not None:
                 self._do("Exporting; this takes a while…", lambda: work(wanted))
 
-        self.app.push_screen(Edit(f"Export step {stage.step:,}", export_fields(checkpoint), keeps_all=True), answered)
+        rows = export_rows(checkpoint)
+        self.app.push_screen(FormDialog(f"Export step {stage.step:,}", rows, inexact, hidden_in_export), answered)
 
     def action_report(self) -> None:
         """Write the run's report."""

@@ -4,17 +4,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.widgets import Static
+from textual.widgets import Input, Static
 
 from trainer.text import printable
 from tui.keys import bindings
 from tui.messages import Renewed
 from tui.paths import Entry, entries, short_path
 from tui.widgets.dialogs import Dialog
+from tui.widgets.prompt_input import PromptInput
 from tui.widgets.rows import Row, RowList
 
 PARENT = ".."
@@ -31,7 +33,7 @@ class Browse(Dialog[Path | None]):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(
-        "browse.open", "browse.choose", "browse.parent", "browse.hidden", "dialog.cancel"
+        "browse.open", "browse.choose", "browse.parent", "browse.filter", "browse.hidden", "dialog.cancel"
     )
 
     def __init__(self, title: str, start: Path, suffixes: Sequence[str] = (), counted: Sequence[str] = ()) -> None:
@@ -48,9 +50,10 @@ class Browse(Dialog[Path | None]):
         with Vertical(classes="dialog browse"):
             yield Static(Content(self._title), classes="title")
             yield Static(id="where")
+            yield PromptInput(placeholder="part of a name; Enter goes to the list, Esc shows all", id="filter")
             yield RowList(id="entries")
             choose = "Enter takes a file" if self._suffixes else "Space takes this folder"
-            keys = f"Enter opens, Left goes up, {choose}, . shows hidden, Esc cancels"
+            keys = f"Enter opens, Left goes up, {choose}, / finds, . shows hidden, Esc cancels"
             yield Static(Content(keys), classes="hint")
 
     def on_mount(self) -> None:
@@ -74,17 +77,19 @@ class Browse(Dialog[Path | None]):
         """Show the folder."""
         count = f"   {self._num_counted:,} pictures in it" if self._counted else ""
         self.query_one("#where", Static).update(Content(short_path(self._folder) + count))
-        up = [Row(PARENT, "../")] if self._folder != self._folder.parent else []
-        rows = [*up, *(Row(str(n), entry.label) for n, entry in enumerate(self._entries))]
+        wanted = self.query_one("#filter", Input).value.casefold().strip()
+        up = [Row(PARENT, "../")] if self._folder != self._folder.parent and not wanted else []
+        found = [(n, entry) for n, entry in enumerate(self._entries) if wanted in entry.path.name.casefold()]
         listed = self.query_one(RowList)
-        listed.show_rows(rows or [Row("", "There is nothing here.")])
-        place = next((n for n, entry in enumerate(self._entries) if entry.path == self._came_from), None)
+        nothing = Row("", "Nothing here has that in its name." if wanted else "There is nothing here.")
+        listed.show_rows([*up, *(Row(str(n), entry.label) for n, entry in found)] or [nothing])
+        place = next((place for place, (_, entry) in enumerate(found) if entry.path == self._came_from), None)
         if place is not None:
             listed.highlighted = len(up) + place
 
     def _chosen(self) -> Entry | None:
-        id_ = self.query_one(RowList).chosen or PARENT
-        return Entry(self._folder.parent, True) if id_ == PARENT else self._entries[int(id_)]
+        id_ = self.query_one(RowList).chosen
+        return None if not id_ else Entry(self._folder.parent, True) if id_ == PARENT else self._entries[int(id_)]
 
     def on_option_list_option_selected(self) -> None:
         """Open what was clicked."""
@@ -118,11 +123,37 @@ class Browse(Dialog[Path | None]):
         self._hidden = not self._hidden
         self._enter(self._folder)
 
+    def action_filter(self) -> None:
+        """Begin to show only what matches."""
+        filter_ = self.query_one("#filter", Input)
+        filter_.display = True
+        # At once: `focus` would wait until the keys typed behind this one have gone to the list.
+        self.set_focus(filter_)
+
+    @on(Input.Changed, "#filter")
+    def show_matching(self) -> None:
+        """Show what matches so far."""
+        self.on_renewed()
+
+    @on(Input.Submitted, "#filter")
+    def go_to_list(self) -> None:
+        """Go on to the list."""
+        self.query_one(RowList).focus()
+
     def action_cancel(self) -> None:
-        """Close without a choice."""
-        self.dismiss(None)
+        """Show all again where some are left out, else close without a choice."""
+        if self.query_one("#filter").display:
+            self._show_all()
+        else:
+            self.dismiss(None)
+
+    def _show_all(self) -> None:
+        filter_ = self.query_one("#filter", Input)
+        filter_.value, filter_.display = "", False
+        self.set_focus(self.query_one(RowList))
 
     def _go(self, folder: Path) -> None:
+        self._show_all()
         rows = self.query_one(RowList)
         rows.show_rows([])
         self._entries, self._came_from = [], self._folder

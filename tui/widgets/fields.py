@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from textual import events
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
@@ -277,8 +277,6 @@ Field = TextField | ChoiceField
 class FieldRow(Horizontal):
     """A label and its field in one line; the row draws the label itself, for a form is drawn by the widget."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"field--label"}
-
     def __init__(self, label: str, field: Field, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._label, self.field = label, field
@@ -293,8 +291,11 @@ class FieldRow(Horizontal):
         mark = "! " if self.field.problem or self.field.doubtful else ""
         room = self.field.styles.margin.left - 1
         label = Content(mark + self._label).truncate(room, ellipsis=True)
-        return label.stylize(self.get_visual_style("field--label"))
+        return label.stylize("bold $primary" if self.field.has_focus else "")
 
-    def on_help_changed(self) -> None:
-        """Mark what is wrong by a sign as well as by colour."""
+    @on(HelpChanged)
+    @on(events.DescendantFocus)
+    @on(events.DescendantBlur)
+    def draw_label(self) -> None:
+        """Mark the focus, and what is wrong by a sign as well as by colour."""
         self.refresh()

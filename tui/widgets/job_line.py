@@ -173,7 +173,7 @@ def progress_text(kind: str, view: RunView, width: int) -> str:
     name = printable(phase.name, 40)
     if view.status is Status.STOPPING:
         return f"{name}: stopping after the picture at hand…"
-    if not phase.total:
+    if not phase.total or phase.total == 1:  # a whole thing, done or not
         return f"{name}…"
     left = f"  {duration_text(phase.eta_s)} left" if phase.eta_s is not None else ""
     told = f"{phase.done or 0:,} of {phase.total:,}{left}"
