@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from rich.cells import cell_len
+
 from trainer.run.describe import SILENT, clock_text, describe
 from trainer.run.events import Event
 from trainer.run.folder import RunFolder
@@ -111,20 +113,21 @@ def figures_text(view: RunView, width: int) -> list[str]:
     where = direction(state.points)
     trend = f" {ARROWS[where]} {where}" if where else ""
     loss = f"loss {loss_text(state.smoothed_loss)}{trend} (· last {loss_text(state.loss)})"
-    judged = _judged(state, view.verdict)
+    judged = _judged(state, view.verdict, width)
     return [
         f"{loss}   {_validated(state, view.verdict)}".rstrip(),
         _rates(state),
-        *([fit(judged, width).rstrip()] if judged else []),
+        *([judged] if judged else []),
     ]
 
 
-def _judged(state: RunState, verdict: Verdict | None) -> str:
+def _judged(state: RunState, verdict: Verdict | None, width: int) -> str:
     if verdict is None or verdict.standing in (Standing.NOTHING_YET, Standing.UNKNOWN):
         return ""
-    told = printable(" ".join([verdict.text, *verdict.evidence[:1]]))
     # It knows nothing of the steps since then.
-    return f"verdict at step {state.validations[-1].step:,}: {told}"
+    told = f"verdict at step {state.validations[-1].step:,}: {printable(verdict.text)}"
+    proven = " ".join([told, *map(printable, verdict.evidence[:1])])
+    return proven if cell_len(proven) <= width else fit(told, width).rstrip()
 
 
 def _validated(state: RunState, verdict: Verdict | None) -> str:

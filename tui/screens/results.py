@@ -123,6 +123,7 @@ class ResultsScreen(ResultUses):
             self.in_background(self._advance, "reading the run's log", "follow")
         if self._tryout is not None and self._tryout.view.is_waiting and not self.is_busy("try"):
             self.in_background(self._look_at_try, "waiting for a picture", "try")
+        self._say_head()
 
     def _advance(self) -> None:
         worker = get_current_worker()
@@ -160,8 +161,8 @@ class ResultsScreen(ResultUses):
     def _draw(self) -> None:
         if not self.is_seen:
             return
-        view, width = self._view, max(20, self.size.width - 4)
-        self.query_one("#head", Line).say(head_text(self.feed.folder, view.state, view.status, width))
+        view = self._view
+        self._say_head()
         self.query_one("#verdict", Line).say(verdict_text(self._verdict, 6 if self.size.height >= 30 else 2))
         self.query_one("#strip", Filmstrip).show(self._stages, self._place)
         self.query_one("#curve", LossCurve).show(view.state, self._verdict)
@@ -169,6 +170,13 @@ class ResultsScreen(ResultUses):
         self._draw_right()
         self.query_one("#use", Line).say(self._use_text())
         self.draw_keys()
+
+    def _say_head(self) -> None:
+        doing = f"   {self.doing}" if self.doing else ""
+        head = head_text(
+            self.feed.folder, self._view.state, self._view.status, max(20, self.size.width - 4 - len(doing))
+        )
+        self.query_one("#head", Line).say(head + doing)
 
     def _draw_left(self) -> None:
         stage = self.stage

@@ -13,9 +13,7 @@ from tui.widgets.fields import Choice, ChoiceField, TextField
 from tui.widgets.fields import Field as FormField
 
 _KINDS = (
-    Choice(
-        "lora", "LoRA", "A file of the least rank that is exact, for A1111, Forge and ComfyUI."
-    ),
+    Choice("lora", "LoRA", "A file of the least rank that is exact, for A1111, Forge and ComfyUI."),
     Choice(
         "full-diff",
         "full",
@@ -112,10 +110,7 @@ def why_not_exact(network: Mapping[str, Any]) -> str:
     )
     if not reason:
         return ""
-    return (
-        f"No change of weights does just what this network does: {reason}. The closest one is written, and told how "
-        "far off it is. Train with activation linear to export exactly."
-    )
+    return f"No change of weights equals this network: {reason}. The closest one is written, and how close it is told."
 
 
 def export_rows(checkpoint: Path) -> Sequence[tuple[str, FormField]]:

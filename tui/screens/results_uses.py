@@ -1,6 +1,7 @@
 """What can be done with a step of a finished run: go on from it, install it, export it, fetch it."""
 
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ from textual.message import Message
 from textual.worker import get_current_worker
 
 from trainer.errors import AppError
-from trainer.text import printable
+from trainer.text import duration_text, printable
 from tui import carry, jobs
 from tui.feed import RunFeed
 from tui.messages import RunChosen
@@ -80,6 +81,7 @@ class ResultUses(WizardScreen):
     def __init__(self, feed: RunFeed) -> None:
         super().__init__()
         self.feed = feed
+        self._doing = "", 0.0
 
     @property
     def stage(self) -> Stage | None:
@@ -188,7 +190,7 @@ class ResultUses(WizardScreen):
 
         def answered(wanted: dict[str, str] | None) -> None:
             if wanted is not None:
-                self._do("Exporting; this takes a while…", lambda: work(wanted))
+                self._do("Exporting…", lambda: work(wanted))
 
         rows = export_rows(checkpoint)
         self.app.push_screen(FormDialog(f"Export step {stage.step:,}", rows, inexact, hidden_in_export), answered)
@@ -210,8 +212,14 @@ class ResultUses(WizardScreen):
         """Say what was made and where."""
         self.app.push_screen(Told(message.title, message.text))
 
+    @property
+    def doing(self) -> str:
+        """What is being done, and for how long already; empty when nothing is."""
+        text, since = self._doing
+        return f"{text} {duration_text(time.monotonic() - since)}" if self.is_busy("do") else ""
+
     def _do(self, text: str, work: Callable[[], object]) -> None:
-        self.notify(text, markup=False)
+        self._doing = text, time.monotonic()
         self.in_background(work, text, "do")
 
     def action_copy_tag(self) -> None:
