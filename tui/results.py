@@ -95,8 +95,13 @@ def tag_of(stage: Stage, name: str, strength: float) -> str:
 
 
 def network_name(stage: Stage, folder: RunFolder) -> str:
-    """Return the hypernetwork's own name: that of its files without the step."""
-    return stage.checkpoint.stem.rpartition("-")[0] if stage.checkpoint else folder.name
+    """Return what a step's hypernetwork is called elsewhere: the best one by its own name, others with their step.
+
+    So one that is taken beside another doesn't replace it.
+    """
+    if stage.checkpoint is None:
+        return folder.name
+    return stage.checkpoint.stem.rpartition("-")[0] if stage.is_best else stage.checkpoint.stem
 
 
 def fetch_line(stage: Stage, folder: RunFolder, address: Address) -> str:

@@ -147,6 +147,11 @@ def test_the_tag_and_the_scp_line_are_copied(projects: Path, monkeypatch: pytest
         await walker.press("f")
         await walker.until(lambda: walker.app.clipboard.startswith("scp -P 2222 "))
         assert walker.app.clipboard.endswith(f"@10.0.0.7:{run.hypernetworks}/gollum-200.pt gollum.pt")
+        # Another step, taken beside it, doesn't replace it.
+        await walker.press("left", "y")
+        await walker.until(lambda: walker.app.clipboard == "<hypernet:gollum-160:1>")
+        await walker.press("f")
+        await walker.until(lambda: walker.app.clipboard.endswith("/gollum-160.pt gollum-160.pt"))
 
     walk(body)
 
