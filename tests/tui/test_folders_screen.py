@@ -14,7 +14,7 @@ from trainer.project import open_project
 from tui import folders, models
 from tui.app import WizardApp
 from tui.draft import Draft
-from tui.screens import folders as screen
+from tui.screens import folders_work
 from tui.widgets import model_choice
 from tui.widgets.path_field import PathField
 
@@ -281,9 +281,9 @@ def test_a_typed_model_is_downloaded_with_a_bar_and_the_download_can_be_stopped(
         progress(1 << 30, 4 << 30)
         while not cancelled():
             pass
-        raise screen.Cancelled
+        raise folders_work.Cancelled
 
-    monkeypatch.setattr(screen, "fetch_model", fetch)
+    monkeypatch.setattr(folders_work, "fetch_model", fetch)
 
     async def body(walker: Walker) -> None:
         await begin(walker)
@@ -303,7 +303,7 @@ def test_a_hub_that_cannot_be_reached_says_what_to_do(home: Path, monkeypatch: p
     def fetch(name, progress, cancelled):  # type: ignore[no-untyped-def]
         raise AppError("The Hub cannot be reached", "owner/model could not be downloaded.", "Give it (--model F).")
 
-    monkeypatch.setattr(screen, "fetch_model", fetch)
+    monkeypatch.setattr(folders_work, "fetch_model", fetch)
 
     async def body(walker: Walker) -> None:
         await begin(walker)
