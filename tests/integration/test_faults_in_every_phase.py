@@ -25,12 +25,12 @@ SHORT: dict[str, Any] = {
     "validation": {"every": 3, "pictures": 1},
     "health": {"every": 0},
 }
-LOADING, RESUMING = "trainer.preparation:load_parts", "trainer.training:restore_optimizer"
+LOADING, RESUMING = "trainer.preparation:load_parts", "trainer.training_state:restore_optimizer"
 LATENTS, PROMPTS = "trainer.memory.fallback:RoomyVae._run", "trainer.preparation:encode_prompts"
 GRADIENT, CLIPPING = "trainer.training:accumulate_gradient", "trainer.training:clip_gradient"
 UPDATE = "trainer.training:StepGuard.begin"
 VALIDATION, PREVIEW = "trainer.watch:Watch.validate", "trainer.preview:sample_latents"
-CHECKPOINT, STATE = "trainer.training:save_optimizer", "trainer.training:write_state"
+CHECKPOINT, STATE = "trainer.training:save_optimizer", "trainer.training_state:write_state"
 
 
 @pytest.fixture(scope="module")
