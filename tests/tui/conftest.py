@@ -1,8 +1,12 @@
-"""Fixtures of the wizard's tests: a projects' folder of each test's own."""
+"""Fixtures of the wizard's tests: a projects' folder of each test's own, a project and a run in it."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.tui.stories import Story, long_story, make_project
+from trainer.run.lock import RunLock
 
 
 @pytest.fixture
@@ -16,3 +20,18 @@ def projects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm-256color")
     return root
+
+
+@pytest.fixture
+def root(projects: Path) -> Path:
+    """The folder of a project that is ready to train."""
+    make_project(projects, "gollum", crops=2, captions=2)
+    return projects / "gollum"
+
+
+@pytest.fixture
+def live(root: Path) -> Iterator[Story]:
+    """A run of it that goes on."""
+    story = long_story(root)
+    with RunLock(story.folder):
+        yield story

@@ -108,3 +108,10 @@ def walk(body: Body, size: tuple[int, int] = SMALL, *, ascii_only: bool = False)
             await pilot.pause()
 
     asyncio.run(go())
+
+
+async def open_run(walker: Walker) -> None:
+    """From Home, open the run of the long story."""
+    await walker.sees("▸ gollum")
+    await walker.press("enter")
+    await walker.sees("step 1,240 / 2,000", "12 of 12")
