@@ -14,7 +14,7 @@ from trainer.hypernetwork import attach, save, save_optimizer
 from trainer.hypernetwork.optimizer_files import optimizer_path
 from trainer.memory.apply import arithmetic
 from trainer.obeying import obey
-from trainer.occasions import due_after
+from trainer.occasions import due_after, expected
 from trainer.placement import device_text, empty_cache, peak_bytes
 from trainer.records import LossTable, TensorBoard
 from trainer.recovery.probe import Probe
@@ -47,13 +47,7 @@ class Training(TrainingState):
             self.watch = Watch(self.prepared, self.previewer, self.folder, self.events, self.stop.check)
         self.guard = StepGuard(self.optimizer)
         self._restore()
-        self.events.emit(
-            "phase",
-            name="training",
-            done=self.step,
-            total=self.last_step,
-            device=device_text(self.prepared.denoiser.device),
-        )
+        self._tell_phase()
         self.table = LossTable(self.folder.loss_csv, self.step) if config.save.csv_every else None
         self.board = TensorBoard(self.folder.path / "tensorboard", self.step) if config.save.tensorboard else None
 
@@ -74,7 +68,7 @@ class Training(TrainingState):
     def _train(self) -> None:
         self._probe()
         if self.due:
-            self._occasions()
+            self._tell_phase(**expected(self._occasions(), self.step, self.config))
         if self.kept_step is None:
             self.keep_state()
         while self.step < self.last_step:
@@ -84,6 +78,10 @@ class Training(TrainingState):
             self.stop.check()
             self._one_step()
             self._occasions()
+
+    def _tell_phase(self, **more: float) -> None:
+        device = device_text(self.prepared.denoiser.device)
+        self.events.emit("phase", name="training", done=self.step, total=self.last_step, device=device, **more)
 
     @property
     def last_step(self) -> int:
@@ -171,18 +169,22 @@ class Training(TrainingState):
             return False
         return True
 
-    def _occasions(self) -> None:
-        """Do what is due; a stop leaves it off, and what is then undone stays due."""
+    def _occasions(self) -> dict[str, float]:
+        """Do what is due, and return the seconds each took; a stop leaves it off, and what is then undone stays due."""
+        took = {}
         doing = {"validation": self._validate, "checkpoint": self.save_checkpoint, "preview": self.draw_preview}
         while self.due:
             self.stop.check()
+            began = time.perf_counter()
             doing[self.due[0]]()
+            took[self.due[0]] = time.perf_counter() - began
             self.due = self.due[1:]
         if time.monotonic() - self.gauge_time >= GAUGE_EVERY_S:
             self.events.emit("gauge", **asdict(read_gauges([os.getpid()], self.folder.path)))
             self.gauge_time = time.monotonic()
         if self.step == self.last_step or time.monotonic() - self.state_time >= self.config.save.state_every_s:
             self.keep_state()
+        return took
 
     def _validate(self) -> None:
         if self.prepared.validator is None:

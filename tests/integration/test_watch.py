@@ -47,6 +47,18 @@ def test_training_is_bit_identical_with_and_without_being_looked_at(project: Pro
     assert not events(alone, "health") + events(alone, "validated")
 
 
+def test_time_to_go_counts_from_the_first_step_on_what_looking_will_take(looked_at: RunFolder) -> None:
+    told = read_events(looked_at.events_file)
+    first = next(place for place, event in enumerate(told) if event["kind"] == "step")
+    state = replay(told[: first + 1])
+    beside_s, until = state.beside
+    preview_s = state.previews[0].seconds
+    assert preview_s is not None
+    assert until == 4
+    assert beside_s > preview_s / 4, "a validation for every other step comes on top"
+    assert state.eta_s == pytest.approx(7 * (state.step_s + beside_s))
+
+
 def test_health_is_told_with_each_validation(looked_at: RunFolder) -> None:
     healths = {health.step: health for health in replay(read_events(looked_at.events_file)).healths}
     assert set(healths) == {0, 2, 4, 6, 8}

@@ -69,6 +69,13 @@ def test_time_to_go_counts_previews_but_no_pauses() -> None:
     assert replay(events[:2]).eta_s is None
 
 
+def test_time_to_go_counts_validations_before_the_first_has_come() -> None:
+    told = ("phase", {"name": "training", "done": 0, "total": 100, "beside_s": 0.5, "beside_until": 4})
+    events = make(STARTED, TRAINING, told, step(1), step(2), step(3))
+    assert replay(events).eta_s == pytest.approx(97 * 1.5)
+    assert replay(make(STARTED, TRAINING, told, *map(step, range(1, 5)))).eta_s == pytest.approx(96)
+
+
 def test_time_to_go_keeps_what_previews_took_when_a_worker_is_replaced() -> None:
     events = make(STARTED, step(1), ("preview", {"step": 1, "path": "x"}), step(2), every_s=1.0)
     again = make(STARTED, step(2), step(3), every_s=1.0)

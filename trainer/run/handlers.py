@@ -120,6 +120,8 @@ def _phase(run: Fields, event: Event) -> None:
     else:
         since = before.since_t, before.done_at_start
     run["phase"] = Phase(name, done, _whole(event, "total"), since[0], event["t"], since[1])
+    if event.get("beside_s") is not None:
+        run["beside"] = float(event["beside_s"]), _whole(event, "beside_until") or 0
     if run["situation"] in (Situation.NEW, Situation.STARTING, Situation.RECOVERING):
         run["situation"] = Situation.RUNNING
     if run["worker"] is not None and event.get("device"):
