@@ -87,7 +87,7 @@ def _trouble(folder: RunFolder, view: RunView) -> list[str]:
             f"{key_for('train.resume')} goes on from the last state."
         ]
     if status is Status.STALLED:
-        return [f"No sign of life from the worker. If it stays so: hypernet stop --now {printable(folder.title)}"]
+        return [f"No sign of life from the worker. If it stays so: {key_for('train.stop')} kills it."]
     if status is Status.STOPPING:
         return [f"Stopping: it leaves off what it is doing, saves at step {state.step:,} and ends."]
     if status is Status.FINISHED:

@@ -1,11 +1,15 @@
 """Train, walked by keys alone, on runs written by hand: what a run is told to do."""
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from tests.tui.stories import Story
+from tests.tui.stories import Story, long_story
 from tests.tui.walk import Walker, open_run, walk
 from trainer.run.facts import StepPoint
 from trainer.run.lock import RunLock
@@ -57,6 +61,37 @@ def test_a_second_p_takes_the_first_back_before_the_worker_has_obeyed_it(live: S
 
     walk(body)
     assert [command["command"] for command in commands(live)] == ["pause", "resume", "pause"]
+
+
+def test_a_worker_without_a_sign_of_life_is_killed_and_its_run_goes_on(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainer.run.status.STALLED_S", 30.0)
+    story = long_story(root)
+    holds = (
+        "import sys, time; from pathlib import Path; from trainer.run.folder import RunFolder; "
+        "from trainer.run.lock import RunLock; lock = RunLock(RunFolder(Path(sys.argv[1]))); lock.__enter__(); "
+        "print('held', flush=True); time.sleep(600)"
+    )
+    worker = subprocess.Popen([sys.executable, "-c", holds, str(story.folder.path)], stdout=subprocess.PIPE)
+    assert worker.stdout is not None
+    assert worker.stdout.readline() == b"held\n"
+    story.clock.now = time.time() - 120
+    story.tell("heartbeat")
+
+    async def body(walker: Walker) -> None:
+        await open_run(walker)
+        await walker.sees("No sign of life from the worker. If it stays so: x kills it.")
+        await walker.press("x")
+        await walker.sees("Kill the worker?", "no sign of life")
+        await walker.press("y")
+        await walker.sees("gollum  lost", "r resume")
+
+    try:
+        walk(body)
+        assert worker.wait(10) == -signal.SIGKILL
+    finally:
+        worker.kill()
 
 
 def test_stopping_asks_and_the_harmless_answer_has_the_focus(live: Story) -> None:

@@ -220,7 +220,10 @@ class TrainScreen(WizardScreen):
         self._send("preview")
 
     def action_stop(self) -> None:
-        """Stop the run, after a question."""
+        """Stop the run, after a question; one that shows no sign of life can only be killed."""
+        if self._view.status is Status.STALLED:
+            self._ask_to_kill()
+            return
 
         def answered(yes: bool | None) -> None:
             if yes:
@@ -231,6 +234,19 @@ class TrainScreen(WizardScreen):
             f"{key_for('train.resume')} goes on from there, as if it had never stopped."
         )
         self.app.push_screen(Confirm("Stop the run?", text, "Stop"), answered)
+
+    def _ask_to_kill(self) -> None:
+        from trainer.run.lock import kill_worker
+
+        def answered(yes: bool | None) -> None:
+            if yes:
+                self.in_background(lambda: kill_worker(self.feed.folder), "killing the worker", "send")
+
+        text = (
+            "It shows no sign of life, so it can't save any more. "
+            f"{key_for('train.resume')} goes on from the last state; the steps since then are computed again."
+        )
+        self.app.push_screen(Confirm("Kill the worker?", text, "Kill"), answered)
 
     def action_edit(self) -> None:
         """Change what may change while the run goes on."""
