@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from textual import on
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.events import Event, Key, Paste
 from textual.filter import LineFilter
 from textual.notifications import Notify
 from textual.screen import Screen
@@ -16,6 +17,7 @@ from textual.worker import get_current_worker
 from trainer.errors import AppError
 from trainer.text import printable
 from tui.glyphs import GlyphFilter, ascii_only, console_font
+from tui.key_order import KeyOrder
 from tui.keys import bindings, key_name, keymap_path, read_keymap, use_keymap
 from tui.messages import (
     CellTaken,
@@ -83,6 +85,7 @@ class WizardApp(App[None], inherit_bindings=False):
         self._glyphs = _glyph_filter(ascii_only)
         self._drawing = drawing
         self._overlay: Overlay | None = None
+        self._keys = KeyOrder(self, super().on_event)
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """Add the replacement of what the terminal can't draw."""
@@ -91,6 +94,13 @@ class WizardApp(App[None], inherit_bindings=False):
     def get_key_display(self, binding: Binding) -> str:
         """Write keys as people do."""
         return key_name(binding.key)
+
+    async def on_event(self, event: Event) -> None:
+        """Take keys one by one."""
+        if isinstance(event, Key | Paste) and not event.is_forwarded:
+            await self._keys.take(event)
+        else:
+            await super().on_event(event)
 
     def on_mount(self) -> None:
         """Show Home."""

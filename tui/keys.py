@@ -24,9 +24,6 @@ class Key:
     """What the last line of a screen says."""
     tooltip: str
     """What help and the palette say."""
-    is_first: bool = False
-    """Whether it acts before the focused widget sees the key, so that what is typed right behind it goes where the
-    action has moved the focus."""
 
     @property
     def action(self) -> str:
@@ -44,7 +41,7 @@ KEYS = (
     Key("home.steps", "e", "steps", "Walk through the steps of the project again: folders, crop, captions, settings"),
     Key("home.train", "t", "train", "Start training the project with its settings (asks first)"),
     Key("home.demo", "d", "demo", "Train a small network on the embedded demo model, as a first try"),
-    Key("home.filter", "slash", "find", "Show only names that hold what you type; Esc shows all again", is_first=True),
+    Key("home.filter", "slash", "find", "Show only names that hold what you type; Esc shows all again"),
     Key("step.next", "ctrl+n", "next", "Keep the answers and go on to the next step"),
     Key("step.back", "escape", "back", "Back to the step before, from the first one to the projects; nothing is lost"),
     Key("folders.browse", "ctrl+o", "browse", "Choose a folder or a model by walking through the folders"),
@@ -56,9 +53,7 @@ KEYS = (
     Key("browse.open", "enter,right", "open", "Go into the chosen folder"),
     Key("browse.choose", "space", "choose", "Take this folder"),
     Key("browse.parent", "left,backspace", "up", "Go to the folder above"),
-    Key(
-        "browse.filter", "slash", "find", "Show only names that hold what you type; Esc shows all again", is_first=True
-    ),
+    Key("browse.filter", "slash", "find", "Show only names that hold what you type; Esc shows all again"),
     Key("browse.hidden", "full_stop", "hidden", "Show names that begin with a dot, or hide them again"),
     Key("crop.left", "left", "left", "Move the frame to the left"),
     Key("crop.right", "right", "right", "Move the frame to the right"),
@@ -188,9 +183,7 @@ def bindings(*ids: str) -> list[BindingType]:
 
 
 def _binding(key: Key) -> Binding:
-    return Binding(
-        key.keys, key.action, key.description, show=False, tooltip=key.tooltip, id=key.id, priority=key.is_first
-    )
+    return Binding(key.keys, key.action, key.description, show=False, tooltip=key.tooltip, id=key.id)
 
 
 def key_of(id_: str) -> Key:

@@ -213,8 +213,7 @@ class HomeScreen(WizardScreen):
         """Begin to filter."""
         filter_ = self.query_one("#filter", Input)
         filter_.display = True
-        # At once: `focus` would wait until the keys typed behind this one have gone to the list.
-        self.set_focus(filter_)
+        filter_.focus()
 
     def action_demo(self) -> None:
         """Walk through the demo, or attach to it when it runs."""

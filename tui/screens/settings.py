@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from textual import on
 from textual.app import ComposeResult
+from textual.await_complete import AwaitComplete
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.timer import Timer
@@ -159,17 +160,18 @@ class SettingsScreen(StepScreen):
         self._show(texts)
 
     @on(Fold.Toggled)
-    def unfold(self, event: Fold.Toggled) -> None:
+    async def unfold(self, event: Fold.Toggled) -> None:
         """Show or hide a section; its fields are made when first shown."""
-        self._open(event.fold)
+        await self._open(event.fold)
 
-    def _open(self, fold: Fold) -> None:
+    def _open(self, fold: Fold) -> AwaitComplete:
         group = self.query(f"#group-{fold.key or 'general'}")
         group.set(display=fold.is_open)
         if fold.is_open and not group:
             rows = [self._row(setting) for setting in group_members(fold.key)]
             made = Vertical(*rows, id=f"group-{fold.key or 'general'}", classes="group")
-            self.query_one("#fields").mount(made, after=fold)
+            return AwaitComplete(self.query_one("#fields").mount(made, after=fold))
+        return AwaitComplete()
 
     def help_of(self, widget: Widget | None) -> str:
         """Return the help of a heading."""

@@ -54,13 +54,6 @@ class StepScreen(WizardScreen):
     class _BehindKnown(Message):
         """It is known which steps the files show to be done."""
 
-    class _NumberPressed(Message):
-        """A digit was pressed where nothing is typed."""
-
-        def __init__(self, event: events.Key) -> None:
-            super().__init__()
-            self.event = event
-
     def __init__(self, journey: Journey) -> None:
         super().__init__()
         self.journey = journey
@@ -162,22 +155,9 @@ class StepScreen(WizardScreen):
         """Jump to a step by its number; where something is typed, digits never come here."""
         if event.character and event.character in "123456789" and not isinstance(self.focused, Input):
             event.stop()
-            # A key before this one may yet move the focus: the app acts on it, by a message perhaps.
-            self.app.call_later(self._say_number, event)
-
-    def _say_number(self, event: events.Key) -> None:
-        (self.focused or self).post_message(self._NumberPressed(event))
-
-    @on(_NumberPressed)
-    def jump_to_number(self, message: _NumberPressed) -> None:
-        """Jump, or leave the digit to the field that has the focus by now."""
-        message.stop()
-        if isinstance(self.focused, Input):
-            self.focused.post_message(events.Key(message.event.key, message.event.character))
-            return
-        steps, place = present_steps(), int(message.event.key) - 1
-        if self.is_current and place < len(steps) and steps[place].id != self.STEP:
-            self.go_to(steps[place].id)
+            steps, place = present_steps(), int(event.key) - 1
+            if self.is_current and place < len(steps) and steps[place].id != self.STEP:
+                self.go_to(steps[place].id)
 
     def go_to(self, id_: str) -> None:
         """Keep the answers where they are right and jump to a step; a new project must be made first."""

@@ -127,8 +127,7 @@ class Browse(Dialog[Path | None]):
         """Begin to show only what matches."""
         filter_ = self.query_one("#filter", Input)
         filter_.display = True
-        # At once: `focus` would wait until the keys typed behind this one have gone to the list.
-        self.set_focus(filter_)
+        filter_.focus()
 
     @on(Input.Changed, "#filter")
     def show_matching(self) -> None:
@@ -150,7 +149,7 @@ class Browse(Dialog[Path | None]):
     def _show_all(self) -> None:
         filter_ = self.query_one("#filter", Input)
         filter_.value, filter_.display = "", False
-        self.set_focus(self.query_one(RowList))
+        self.query_one(RowList).focus()
 
     def _go(self, folder: Path) -> None:
         self._show_all()

@@ -43,12 +43,11 @@ class HelpChanged(Message):
 
 _NO_CONTROLS = r"[^\x00-\x1f\x7f-\x9f]*"
 _MOST_SHOWN = 4000
-# With priority they act before the next key is passed on: what is typed right behind one lands in the next field.
 MOVES: list[BindingType] = [
-    Binding("tab", "app.focus_next", show=False, priority=True),
-    Binding("shift+tab", "app.focus_previous", show=False, priority=True),
-    Binding("down", "leave(1)", show=False, priority=True),
-    Binding("up", "leave(-1)", show=False, priority=True),
+    Binding("tab", "app.focus_next", show=False),
+    Binding("shift+tab", "app.focus_previous", show=False),
+    Binding("down", "leave(1)", show=False),
+    Binding("up", "leave(-1)", show=False),
 ]
 """The keys between fields."""
 
@@ -62,8 +61,7 @@ def leave(field: Widget, by: int) -> None:
     chain = field.screen.focus_chain
     place = chain.index(field) + by if field in chain else -1
     if 0 <= place < len(chain):
-        # At once, where Widget.focus() waits its turn behind the keys that came since.
-        field.screen.set_focus(chain[place])
+        chain[place].focus()
 
 
 class Doubted(Widget):

@@ -33,7 +33,7 @@ class PathField(TextField):
         options: As of any text field.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("tab", "complete", show=False, priority=True)]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("tab", "complete", show=False)]
 
     def __init__(self, help_text: str, check: Check, *, suffixes: Sequence[str] = (), **options: Any) -> None:
         super().__init__(help_text, check, suggester=_PathSuggester(suffixes), **options)
