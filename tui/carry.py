@@ -104,10 +104,10 @@ def export(order: ExportOrder, cancelled: Cancelled = lambda: False) -> list[str
     told = _told(["export", str(order.checkpoint), *place, *more, "--json"], cancelled)
     lines = [str(told["path"]), ""]
     if told["approximation"]:
-        lines.append(
-            f"An approximation: predictions are off by {told['approximation']['prediction']:.1%} of its effect."
-        )
-    lines.append(f"Self-check: attention differs by {told['error']:.2g} of the effect.")
+        off = told["approximation"]["prediction"]
+        lines.append(f"The closest change: predictions are off by {off:.1%} of the network's effect.")
+    what = "the closest change" if told["approximation"] else "the network"
+    lines.append(f"Self-check: attention with the file differs from {what} by {told['error']:.2g} of the effect.")
     return [printable(line, 1000) for line in [*lines, *map(without_options, told["notes"])]]
 
 

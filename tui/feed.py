@@ -1,16 +1,17 @@
 """One run as a screen follows it: read piece by piece outside the interface, then looked at as one frozen value."""
 
 import contextlib
+import math
 import time
 import tomllib
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from trainer.devices import Gauges
 from trainer.errors import AppError
-from trainer.run.events import EventReader
+from trainer.run.events import Event, EventReader
 from trainer.run.folder import RunFolder
 from trainer.run.identity import Identity
 from trainer.run.lock import is_held, owner
@@ -178,14 +179,25 @@ class RunFeed:
 
     def _current_settings(self, state: RunState) -> dict[str, str]:
         """Return what can be edited as it stands: the last change of each, else what run.toml says."""
-        if self._current is not None and self._current[0] is state.log:
-            return self._current[1]
+        if self._current is None or self._current[0] is not state.log:
+            self._current = state.log, self.settings_at(state.log)
+        return self._current[1]
+
+    def settings_at(self, log: Iterable[Event], step: float = math.inf) -> dict[str, str]:
+        """Return learning rate and preview prompt as they stood when a step was done, by their names in run.toml.
+
+        Args:
+            log: The run's events.
+            step: The last step when left out.
+        """
         current = {
             "learning_rate": self.text("optimizer", "learning_rate"),
             "preview_prompt": self.text("preview", "prompt"),
         }
         scale = self.section("optimizer").get("rate_scale") or 1.0
-        for event in without_undone(state.log):
+        for event in without_undone(log):
+            if event.get("step", 0) > step:
+                continue
             if event["kind"] == "changed" and event.get("what") in current:
                 current[event["what"]] = str(event.get("value", ""))
             elif event["kind"] == "recovering" and isinstance(event.get("changes"), dict):
@@ -193,7 +205,6 @@ class RunFeed:
         # What isn't a rate is shown as it is.
         with contextlib.suppress(ValueError, TypeError):
             current["learning_rate"] = scaled_rate_text(current["learning_rate"], float(scale))
-        self._current = state.log, current
         return current
 
     def section(self, name: str) -> Mapping[str, Any]:

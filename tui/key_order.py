@@ -54,6 +54,8 @@ class KeyOrder:
         if trips:
             focused = self._app.focused or self._app.screen
             self._hop(number, trips, focused.ancestors_with_self)
+        elif self._app.screen._layout_required:  # the order of fields is that of their places
+            self._app.screen.call_after_refresh(self._app.call_later, self._next, number)
         else:
             self._app.call_later(self._next, number)
 

@@ -78,7 +78,8 @@ def _trouble(folder: RunFolder, view: RunView) -> list[str]:
         failure = state.failure
         told = ". ".join(printable(part, 800).rstrip(".") for part in (failure.error, failure.message) if part)
         hint = without_options(printable(failure.hint))
-        return [f"{told}.", f"{hint} {key_for('train.resume')} goes on from the last state." if hint else ""]
+        again = "goes on from the last state" if state.step else "tries it again"
+        return [f"{told}.", f"{hint} {key_for('train.resume')} {again}." if hint else ""]
     if status is Status.NEEDS_YOU and state.question is not None:
         return [printable(state.question.text, 160), f"{key_for('train.answer')} shows the ways to go on."]
     if status is Status.LOST:

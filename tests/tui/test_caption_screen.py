@@ -297,7 +297,7 @@ def test_without_colour_and_in_ascii_at_any_size(project: Project, monkeypatch: 
 
     async def body(walker: Walker) -> None:
         await open_captions(walker, project)
-        await walker.sees("> v x", "5 of 75 tokens")
+        await walker.sees("> + x", "5 of 75 tokens")
         for size in [(40, 8), (200, 60), (20, 5), (100, 30), (80, 24)]:
             await walker.resize(*size)
             assert walker.frame.isascii()

@@ -72,6 +72,8 @@ def test_settings_come_from_the_run_and_then_from_what_was_changed(story: Story)
     story.tell("changed", step=300, what="learning_rate", value="5e-6")
     feed.advance()
     assert (feed.view.learning_rate, feed.view.preview_prompt) == ("5e-6", "a portrait of gollum")
+    told = feed.view.state.log
+    assert [feed.settings_at(told, step)["learning_rate"] for step in (299, 300)] == ["1e-5", "5e-6"]
 
 
 def test_a_rate_is_shown_as_it_acts_after_recovery_has_undone_or_scaled_it(story: Story) -> None:

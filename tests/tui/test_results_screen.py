@@ -283,7 +283,9 @@ def test_an_export_is_asked_for_in_words_and_its_check_is_told(projects: Path, m
     async def body(walker: Walker) -> None:
         await open_results(walker)
         await walker.press("e")
-        await walker.sees("Export step 200", "◉ LoRA  ○ full  ○ diffusers  ○ whole model", "Biases", "gollum-200-KIND")
+        await walker.sees(
+            "Export step 200", "◉ LoRA  ○ full  ○ diffusers  ○ whole model", "Biases", "beside the checkpoint"
+        )
         await walker.press("right", "right")
         await walker.sees("A folder with the whole UNet")
         assert "Biases" not in walker.frame
@@ -301,6 +303,36 @@ def test_an_export_is_asked_for_in_words_and_its_check_is_told(projects: Path, m
         carry.ExportOrder(source, "diffusers", "", folder, approximate=False, keep_bias=True),
         carry.ExportOrder(source, "lora", "", file, approximate=False, keep_bias=False),
     ]
+
+
+def test_a_refused_export_asks_again_with_what_was_answered(
+    projects: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finished_run(projects)
+    asked: list[Path] = []
+
+    def export(order: carry.ExportOrder, cancelled: object) -> list[str]:
+        asked.append(order.out)
+        if len(asked) == 1:
+            raise AppError("File exists", "own.safetensors is there already.", "Name another file.")
+        return ["done"]
+
+    monkeypatch.setattr(carry, "export", export)
+
+    async def body(walker: Walker) -> None:
+        await open_results(walker)
+        await walker.press("e", "right", "enter")
+        await write(walker, f"{tmp_path}/own")
+        await walker.press("ctrl+n")
+        await walker.sees("File exists", "Name another file.")
+        await walker.press("enter")
+        await walker.sees("◉ full")
+        assert walker.app.screen.query_one("#out", Input).value == f"{tmp_path}/own"
+        await walker.press("enter", *["backspace"] * 4, "ctrl+n")
+        await walker.sees("Exported")
+
+    walk(body)
+    assert asked == [tmp_path / "own.safetensors", tmp_path / "gollum-200-full-diff.safetensors"]
 
 
 def test_an_export_that_cannot_be_exact_says_why_and_takes_the_closest(

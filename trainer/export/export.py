@@ -200,6 +200,7 @@ def _notes(target: Target, order: _Order, changes: dict[str, Tensor]) -> Iterato
     has_bias = any(name.endswith(".bias") for name in changes)
     if target == "full-diff" or has_bias:
         why = "a change of bias" if has_bias else "full differences"
-        yield f"diffusers reads no LoRA file with {why}: export for diffusers (--to diffusers)" + (
-            ", or without bias (--drop-bias)." if target == "lora" else ", or as a LoRA (--to lora)."
+        bare = (
+            "without biases (--drop-bias)" if target == "lora" else "as a LoRA without biases (--to lora --drop-bias)"
         )
+        yield f"diffusers reads no LoRA file with {why}: export for diffusers (--to diffusers), or {bare}."

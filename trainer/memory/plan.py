@@ -190,6 +190,12 @@ def make_plan(project: Project, config: RunConfig, limit_bytes: int | None = Non
     architecture = architecture_of(Path(config.model.path))
     if architecture is None:
         return Plan(project.name, config, None, target, num_pictures, warnings=tuple(warnings))
+    missing = sorted(set(config.network.widths) - set(architecture.dims))
+    if missing:
+        warnings.append(
+            f"network.widths holds {', '.join(map(str, missing))}, which this model doesn't have: training refuses it. "
+            f"It has {', '.join(map(str, architecture.dims))}; empty takes all of them."
+        )
     network = NetworkSize.of(config.network, architecture.dims)
     runs = earlier_runs(project.root)
     predictor = Predictor(config, architecture, network, target)

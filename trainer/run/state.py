@@ -48,7 +48,7 @@ class RunState:
     """`stepping_s` and `steps_s` of the workers before."""
     beside: tuple[float, int] = (0.0, 0)
     """Seconds that validations and previews will add to a step, as the worker expects, and until which step to go by
-    that: from then on each of them has come, and what was measured tells."""
+    that: behind it each of them has come, and what was measured tells."""
 
     @property
     def step(self) -> int:
@@ -86,7 +86,7 @@ class RunState:
         stepping_s, steps_s = self.before_s[0] + self.stepping_s, self.before_s[1] + self.steps_s
         slower = max(1.0, stepping_s / steps_s) if steps_s > 0 else 1.0
         beside_s, until = self.beside
-        if self.step < until and self.step_s:
+        if self.step <= until and self.step_s:
             slower = max(slower, 1 + beside_s / self.step_s)
         return max(0, self.steps_total - self.step) * self.step_s * slower
 

@@ -13,7 +13,7 @@ from tui.widgets.fields import Choice, ChoiceField, TextField
 from tui.widgets.fields import Field as FormField
 
 _KINDS = (
-    Choice("lora", "LoRA", "A file of the least rank that is exact, for A1111, Forge and ComfyUI."),
+    Choice("lora", "LoRA", "A file of the least rank needed, for A1111, Forge and ComfyUI."),
     Choice(
         "full-diff",
         "full",
@@ -113,21 +113,18 @@ def why_not_exact(network: Mapping[str, Any]) -> str:
     return f"No change of weights equals this network: {reason}. The closest one is written, and how close it is told."
 
 
-def export_rows(checkpoint: Path) -> Sequence[tuple[str, FormField]]:
-    """Return labels and fields of "export"."""
-    place = f"{printable(checkpoint.stem, 60)}-KIND"
-    return (
-        ("As", ChoiceField("What is written.", _KINDS, id="kind")),
-        ("Biases", ChoiceField("Changes of bias.", _BIASES, id="biases")),
-        (
-            "File",
-            TextField(
-                "Where it is written, for diffusers a folder. Empty: beside the checkpoint. Nothing there is replaced.",
-                id="out",
-                placeholder=place,
-            ),
-        ),
-    )
+def export_rows(before: Mapping[str, str]) -> Sequence[tuple[str, FormField]]:
+    """Return labels and fields of "export".
+
+    Args:
+        before: What was answered the last time; empty the first time.
+    """
+    kind, biases = ChoiceField("What is written.", _KINDS, id="kind"), ChoiceField("", _BIASES, id="biases")
+    kind.set_quietly(before.get("kind", ""))
+    biases.set_quietly(before.get("biases", ""))
+    help_text = "A file, or a folder to write into. Nothing that is there is replaced."
+    out = TextField(help_text, id="out", placeholder="beside the checkpoint", value=before.get("out", ""))
+    return ("As", kind), ("Biases", biases), ("File", out)
 
 
 def hidden_in_export(values: Mapping[str, str]) -> Collection[str]:
@@ -144,9 +141,13 @@ def export_order(checkpoint: Path, model: str, wanted: Mapping[str, str], *, app
         wanted: Values of the fields.
         approximate: Take the closest change of weights.
     """
-    kind = wanted["kind"]
-    beside = checkpoint.with_name(f"{checkpoint.stem}-{kind}{'' if kind == 'diffusers' else '.safetensors'}")
-    out = Path(wanted["out"].strip()).expanduser() if wanted["out"].strip() else beside
+    kind, typed = wanted["kind"], wanted["out"].strip()
+    suffix = "" if kind == "diffusers" else ".safetensors"
+    out = Path(typed).expanduser() if typed else checkpoint.parent
+    if out.is_dir():
+        out = out / f"{checkpoint.stem}-{kind}{suffix}"
+    elif out.suffix != suffix:  # programs list no other file
+        out = out.with_name(f"{out.name}{suffix}")
     return ExportOrder(checkpoint, kind, model, out, approximate, kind != "lora" or wanted["biases"] == "kept")
 
 

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from textual import on
@@ -64,6 +64,15 @@ class InstallDone(Message):
 
 
 @dataclass
+class ExportRefused(Message):
+    """Nothing was exported."""
+
+    stage: Stage
+    wanted: dict[str, str]
+    error: AppError
+
+
+@dataclass
 class Made(Message):
     """Something was written."""
 
@@ -97,7 +106,9 @@ class ResultUses(WizardScreen):
         """Go back to the chosen step and on from there, in a new run."""
         stage = self.stage
         assert stage is not None
-        before = {"learning_rate": self.feed.view.learning_rate, "steps": str(self.feed.view.state.steps_total or "")}
+        state = self.feed.view.state
+        rate = self.feed.settings_at(state.log, stage.step)["learning_rate"]
+        before = {"learning_rate": rate, "steps": str(state.steps_total or "")}
 
         def answered(changed: dict[str, str] | None) -> None:
             if changed is not None:
@@ -180,20 +191,32 @@ class ResultUses(WizardScreen):
         """Write the chosen step for programs that know no hypernetworks."""
         stage = self.stage
         assert stage is not None
-        assert stage.checkpoint is not None
-        checkpoint, model = stage.checkpoint, self.feed.text("model", "path")
-        inexact = why_not_exact(self.feed.section("network"))
+        self._ask_export(stage, {})
 
-        def work(wanted: dict[str, str]) -> None:
-            order = export_order(checkpoint, model, wanted, approximate=bool(inexact))
-            self.post_message(Made("Exported", "\n".join(carry.export(order, _cancelled()))))
+    def _ask_export(self, stage: Stage, before: Mapping[str, str]) -> None:
+        inexact = why_not_exact(self.feed.section("network"))
 
         def answered(wanted: dict[str, str] | None) -> None:
             if wanted is not None:
-                self._do("Exporting…", lambda: work(wanted))
+                self._do("Exporting…", lambda: self._export(stage, wanted, approximate=bool(inexact)))
 
-        rows = export_rows(checkpoint)
+        rows = export_rows(before)
         self.app.push_screen(FormDialog(f"Export step {stage.step:,}", rows, inexact, hidden_in_export), answered)
+
+    def _export(self, stage: Stage, wanted: dict[str, str], *, approximate: bool) -> None:
+        assert stage.checkpoint is not None
+        order = export_order(stage.checkpoint, self.feed.text("model", "path"), wanted, approximate=approximate)
+        try:
+            lines = carry.export(order, _cancelled())
+        except AppError as error:
+            self.post_message(ExportRefused(stage, wanted, error))
+        else:
+            self.post_message(Made("Exported", "\n".join(lines)))
+
+    @on(ExportRefused)
+    def ask_export_again(self, message: ExportRefused) -> None:
+        """Say what is wrong, and ask again with what was answered."""
+        self.show_trouble(message.error, lambda _: self._ask_export(message.stage, message.wanted))
 
     def action_report(self) -> None:
         """Write the run's report."""

@@ -265,8 +265,10 @@ class ChoiceField(Static, Doubted, can_focus=True):
             self.update(Content("  ").join(parts))
             return
         label = self.choices[self._place].label
-        count = f"{self._place + 1} of {len(self.choices)}"
-        self.update(Content.assemble(Content("◂ "), Content.styled(label, "bold"), Content(f" ▸  {count}")))
+        count = f"  {self._place + 1} of {len(self.choices)}"
+        room = self.content_size.width - len("◂  ▸") - len(label)
+        told = Content(f" ▸{count if len(count) <= room else ''}")
+        self.update(Content.assemble(Content("◂ "), Content.styled(label, "bold"), told))
 
 
 Field = TextField | ChoiceField

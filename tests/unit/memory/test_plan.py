@@ -324,3 +324,10 @@ def test_no_model_and_no_such_model_are_said(project: Project) -> None:
         make_plan(project, project.settings({"model": {"path": ""}}))
     with pytest.raises(AppError, match="missing"):
         make_plan(project, project.settings({"model": {"path": "missing.safetensors"}}))
+
+
+def test_widths_that_the_model_lacks_are_told_beforehand(plan_on: MakePlan, project: Project) -> None:
+    plan_on(free_gib=None)
+    warnings = make_plan(project, project.settings({"network": {"widths": [320, 7]}})).warnings
+    assert any(told.startswith("network.widths holds 7, which this model doesn't have") for told in warnings)
+    assert not any("widths" in told for told in make_plan(project, project.settings({})).warnings)
