@@ -30,6 +30,8 @@ class Stage:
     loss: float | None
     """The judged loss at this step, or at the nearest validated one before it; 1.0 is the start of the run."""
     is_best: bool
+    is_main: bool
+    """Whether its hypernetwork goes by the own name: that of the best step, or where none is known of the last."""
 
     @property
     def label(self) -> str:
@@ -43,8 +45,10 @@ def stages_of(folder: RunFolder, state: RunState, verdict: Verdict) -> list[Stag
     drawn = {made.step: preview_path(folder, made) for made in _previews(state)}
     steps = sorted(saved.keys() | drawn.keys())
     best = nearest(steps, verdict.best_step)
+    main = max(saved, default=None) if best is None else best
     return [
-        Stage(step, drawn.get(step), saved.get(step), _loss(state.validations, step), step == best) for step in steps
+        Stage(step, drawn.get(step), saved.get(step), _loss(state.validations, step), step == best, step == main)
+        for step in steps
     ]
 
 
@@ -95,13 +99,10 @@ def tag_of(stage: Stage, name: str, strength: float) -> str:
 
 
 def network_name(stage: Stage, folder: RunFolder) -> str:
-    """Return what a step's hypernetwork is called elsewhere: the best one by its own name, others with their step.
-
-    So one that is taken beside another doesn't replace it.
-    """
+    """Return what a step's hypernetwork is called elsewhere; others than the main one are told apart by their step."""
     if stage.checkpoint is None:
         return folder.name
-    return stage.checkpoint.stem.rpartition("-")[0] if stage.is_best else stage.checkpoint.stem
+    return stage.checkpoint.stem.rpartition("-")[0] if stage.is_main else stage.checkpoint.stem
 
 
 def fetch_line(stage: Stage, folder: RunFolder, address: Address) -> str:

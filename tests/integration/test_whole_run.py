@@ -69,7 +69,7 @@ def test_from_an_empty_home_to_an_installed_hypernetwork(projects: Path, a1111: 
         terminal.press("i")
         terminal.sees("Folder of A1111 or ComfyUI")
         terminal.type(str(a1111))
-        terminal.press("Enter")
+        terminal.press("Enter", "Enter")
         terminal.sees("<hypernet:demo:")
         installed = a1111 / "models/hypernetworks/demo.pt"
         terminal.until(lambda rows: installed.is_file())

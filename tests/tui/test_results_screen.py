@@ -176,7 +176,7 @@ def test_the_best_step_is_installed_and_its_tag_copied(
         await walker.sees("Folder of A1111", "Install step 200")
         await walker.press("ctrl+u")
         await write(walker, str(tmp_path))
-        await walker.press("enter")
+        await walker.press("enter", "enter")
         await walker.sees("Overwrite it?", "gollum.pt is another hypernetwork.")
         await walker.press("y")
         await walker.sees("Installed", "<hypernet:gollum:0.8>", "(copied", "AUTOMATIC1111 applies it.")
@@ -241,7 +241,7 @@ def test_a_rewind_begins_a_new_run_with_the_rate_asked_for(projects: Path, monke
         await walker.sees("Go on from step 200", "Steps in total")
         await walker.press("ctrl+u")
         await write(walker, "2e-6")
-        await walker.press("enter")
+        await walker.press("enter", "enter")
         await walker.sees("step 200 / 2,000")
         await walker.press("escape")
 

@@ -151,7 +151,7 @@ def test_a_rate_that_ruins_the_network_or_is_past_is_remarked_on_and_none_is_ref
         await walker.sees("holds no rate for the steps to come")
         await walker.press(*["backspace"] * len("5e-5:100"), "0", "enter")
         await walker.sees("needs rates above 0, as nothing is learned at 0.")
-        await walker.press("backspace", "9", "enter")
+        await walker.press("backspace", "9", "ctrl+n")
         await walker.until(lambda: commands(live) == [{"command": "set_learning_rate", "value": "9"}])
 
     walk(body)

@@ -168,7 +168,8 @@ class Edit(Dialog[dict[str, str]]):
                 yield Static(Content(field.label), classes="label")
                 yield PromptInput(field.value, id=field.id, select_on_focus=False)
                 yield Static(Content(field.help), id=f"{field.id}-help", classes="help")
-            yield Static(Content("Enter accepts, Tab goes on to the next field, Esc changes nothing."), classes="hint")
+            enter = "Enter goes on, Ctrl+N accepts" if len(self._fields) > 1 else "Enter accepts"
+            yield Static(Content(f"{enter}, Esc changes nothing."), classes="hint")
 
     @on(Input.Blurred)
     def check_left(self, event: Input.Blurred) -> None:
@@ -184,6 +185,15 @@ class Edit(Dialog[dict[str, str]]):
             self._tell(event.input, "")
 
     @on(Input.Submitted)
+    def go_on(self, event: Input.Submitted) -> None:
+        """Go on to the next field; after the last one close."""
+        inputs = list(self.query(Input))
+        after = inputs[inputs.index(event.input) + 1 :]
+        if after and self._check(event.input):
+            after[0].focus()
+        elif not after:
+            self.action_accept()
+
     def action_accept(self) -> None:
         """Close with what was changed, when nothing is wrong."""
         inputs = list(self.query(Input))
