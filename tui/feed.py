@@ -196,7 +196,8 @@ class RunFeed:
         }
         scale = self.section("optimizer").get("rate_scale") or 1.0
         for event in without_undone(log):
-            if event.get("step", 0) > step:
+            at = event.get("step")
+            if isinstance(at, int) and at > step:
                 continue
             if event["kind"] == "changed" and event.get("what") in current:
                 current[event["what"]] = str(event.get("value", ""))

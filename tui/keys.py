@@ -218,11 +218,11 @@ def keymap_path() -> Path:
 
 def read_keymap(path: Path) -> tuple[dict[str, str], AppError | None]:
     """Return the user's own keys by action id, none when there is no file, and what is wrong with those left out."""
-    if not path.exists():
-        return {}, None
-    import tomllib
-
     try:
+        if not path.exists():
+            return {}, None
+        import tomllib  # takes longer than anything else here
+
         tree = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         told = f"{printable(path)}: {printable(error)}."
