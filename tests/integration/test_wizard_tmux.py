@@ -39,7 +39,7 @@ def test_a_live_run_is_opened_paused_and_stopped_by_keys(run: RunFolder, tmux: T
     assert glance(run).status is Status.PAUSED
     tmux.press("e")
     tmux.sees("Change from the next step on", "3e-3")
-    tmux.press("x", "BSpace", "BSpace", "7", "Enter")
+    tmux.press("x", "BSpace", "BSpace", "7", "Enter", "Enter")
     tmux.sees("command taken: set learning rate 3e-7")
     tmux.resize(120, 40)
     tmux.sees("gollum  paused")

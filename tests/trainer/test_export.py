@@ -270,7 +270,7 @@ def test_the_command_says_how_near_it_is_and_overwrites_only_if_asked(
     assert said.code == 0, said.err
     assert "Self-check: attention with the change differs by" in said.out
     assert "<lora:out:1>" in said.out
-    assert "for diffusers (--to diffusers), or without bias (--drop-bias)" in said.out
+    assert "for diffusers (--to diffusers), or without biases (--drop-bias)" in said.out
     assert "--overwrite" in hypernet(capsys, *arguments).err
     assert hypernet(capsys, *arguments, "--overwrite").code == 0
     assert "Choose one of" in hypernet(capsys, *arguments[:2], "--to", "gguf", "--model", MODEL).err
