@@ -20,11 +20,11 @@ from tui.screens.caption_bulk import BulkActions
 from tui.screens.caption_form import changes_of, hidden_fields, source_rows
 from tui.screens.step import Problem
 from tui.widgets.caption_area import CaptionArea
+from tui.widgets.filter_input import FilterInput
 from tui.widgets.form_dialog import FormDialog
 from tui.widgets.line import Line
 from tui.widgets.long_list import LongList
 from tui.widgets.picture import Loaded, Picture, load_picture
-from tui.widgets.prompt_input import PromptInput
 from tui.widgets.report import Report
 from tui.words import counted
 
@@ -72,7 +72,7 @@ class CaptionScreen(BulkActions):
         """Lay out counts, progress, list, picture and text."""
         yield Line(id="summary", keeps_place=True)
         yield self._work
-        yield PromptInput(placeholder="part of a line; Enter goes to the list, Esc shows all", id="filter")
+        yield FilterInput("line")
         with Horizontal(id="beside"):
             yield self._list
             with Vertical(id="pane"):
@@ -213,12 +213,12 @@ class CaptionScreen(BulkActions):
 
     def action_back(self) -> None:
         """Leave the text, then the filter, then the step."""
-        filter_ = self.query_one("#filter", Input)
+        filter_ = self.query_one(FilterInput)
         if self._area.has_focus:
             self._keep_edited()
             self._list.focus()
         elif filter_.display:
-            filter_.value, filter_.display = "", False
+            filter_.drop()
             self._list.focus()
             self._show_list()
         else:
@@ -311,9 +311,7 @@ class CaptionScreen(BulkActions):
 
     def action_filter(self) -> None:
         """Begin to filter."""
-        filter_ = self.query_one("#filter", Input)
-        filter_.display = True
-        filter_.focus()
+        self.query_one(FilterInput).begin()
 
     @on(Input.Changed, "#filter")
     def show_matching(self) -> None:

@@ -24,11 +24,11 @@ from tui.screens.crop_form import hidden_options, option_rows
 from tui.screens.crop_frame import FRAME_ACTIONS, FRAME_KEYS, Adjust, FrameActions
 from tui.screens.crop_work import CropWork
 from tui.widgets.fields import Accepted
+from tui.widgets.filter_input import FilterInput
 from tui.widgets.form_dialog import FormDialog
 from tui.widgets.frame_pane import FramePane, Wanted
 from tui.widgets.line import Line
 from tui.widgets.long_list import LongList
-from tui.widgets.prompt_input import PromptInput
 from tui.widgets.report import Report
 from tui.words import fit
 
@@ -76,7 +76,7 @@ class CropScreen(FrameActions, CropWork):
         yield summary
         yield self._check
         yield self._work
-        yield PromptInput(placeholder="part of a line; Enter goes to the list, Esc shows all", id="filter")
+        yield FilterInput("line")
         with Horizontal(id="crop"):
             yield self._list
             yield self._pane
@@ -180,9 +180,7 @@ class CropScreen(FrameActions, CropWork):
 
     def action_filter(self) -> None:
         """Begin to filter."""
-        filter_ = self.query_one("#filter", Input)
-        filter_.display = True
-        filter_.focus()
+        self.query_one(FilterInput).begin()
 
     @on(Input.Changed, "#filter")
     def show_matching(self) -> None:
@@ -196,9 +194,9 @@ class CropScreen(FrameActions, CropWork):
 
     def action_back(self) -> None:
         """Drop the filter, else go one step back."""
-        filter_ = self.query_one("#filter", Input)
+        filter_ = self.query_one(FilterInput)
         if filter_.display:
-            filter_.value, filter_.display = "", False
+            filter_.drop()
             self._list.focus()
             self._show_list()
         else:

@@ -15,9 +15,9 @@ from tui.keys import bindings
 from tui.messages import JourneyWanted, QuestionReady, Renewed, RunChosen, Started, StartTold
 from tui.screens.base import WizardScreen
 from tui.widgets.dialogs import Confirm
+from tui.widgets.filter_input import FilterInput
 from tui.widgets.keyline import KeyLine
 from tui.widgets.line import Line
-from tui.widgets.prompt_input import PromptInput
 from tui.widgets.rows import RowList
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class HomeScreen(WizardScreen):
     def compose(self) -> ComposeResult:
         """Lay out list, detail and machine."""
         yield Static("Hypernet Wizard", id="title")
-        yield PromptInput(placeholder="part of a name; Enter goes to the list, Esc shows all", id="filter")
+        yield FilterInput("name")
         yield Static(Content("Looking for projects and runs…"), id="welcome")
         yield RowList(id="list")
         yield Line(id="detail")
@@ -205,15 +205,12 @@ class HomeScreen(WizardScreen):
 
     def key_escape(self) -> None:
         """Drop the filter."""
-        filter_ = self.query_one("#filter", Input)
-        filter_.value, filter_.display = "", False
+        self.query_one(FilterInput).drop()
         self.query_one("#list").focus()
 
     def action_filter(self) -> None:
         """Begin to filter."""
-        filter_ = self.query_one("#filter", Input)
-        filter_.display = True
-        filter_.focus()
+        self.query_one(FilterInput).begin()
 
     def action_demo(self) -> None:
         """Walk through the demo, or attach to it when it runs."""

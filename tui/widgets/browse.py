@@ -16,7 +16,7 @@ from tui.keys import bindings
 from tui.messages import Renewed
 from tui.paths import Entry, entries, short_path
 from tui.widgets.dialogs import Dialog
-from tui.widgets.prompt_input import PromptInput
+from tui.widgets.filter_input import FilterInput
 from tui.widgets.rows import Row, RowList
 
 PARENT = ".."
@@ -50,7 +50,7 @@ class Browse(Dialog[Path | None]):
         with Vertical(classes="dialog browse"):
             yield Static(Content(self._title), classes="title")
             yield Static(id="where")
-            yield PromptInput(placeholder="part of a name; Enter goes to the list, Esc shows all", id="filter")
+            yield FilterInput("name")
             yield RowList(id="entries")
             choose = "Enter takes a file" if self._suffixes else "Space takes this folder"
             keys = f"Enter opens, Left goes up, {choose}, / finds, . shows hidden, Esc cancels"
@@ -125,9 +125,7 @@ class Browse(Dialog[Path | None]):
 
     def action_filter(self) -> None:
         """Begin to show only what matches."""
-        filter_ = self.query_one("#filter", Input)
-        filter_.display = True
-        filter_.focus()
+        self.query_one(FilterInput).begin()
 
     @on(Input.Changed, "#filter")
     def show_matching(self) -> None:
@@ -147,8 +145,7 @@ class Browse(Dialog[Path | None]):
             self.dismiss(None)
 
     def _show_all(self) -> None:
-        filter_ = self.query_one("#filter", Input)
-        filter_.value, filter_.display = "", False
+        self.query_one(FilterInput).drop()
         self.query_one(RowList).focus()
 
     def _go(self, folder: Path) -> None:
