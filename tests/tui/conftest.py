@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.tui.stories import Story, long_story, make_project
+from trainer.demo.job import prepare_demo
+from trainer.project import Project
 from trainer.run.lock import RunLock
 
 
@@ -20,6 +22,12 @@ def projects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm-256color")
     return root
+
+
+@pytest.fixture
+def demo(projects: Path) -> Project:
+    """The demo's project, cropped and captioned."""
+    return prepare_demo(lambda line: None)
 
 
 @pytest.fixture

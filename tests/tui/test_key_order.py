@@ -5,14 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.tui.walk import Walker, walk
-from trainer.demo.job import prepare_demo
-from trainer.project import Project
 from tui.widgets.fields import TextField
-
-
-@pytest.fixture
-def demo(projects: Path) -> Project:
-    return prepare_demo(lambda line: None)
 
 
 async def begin(walker: Walker) -> None:

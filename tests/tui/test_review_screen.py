@@ -10,7 +10,6 @@ import pytest
 from tests.tui.stories import long_story
 from tests.tui.walk import LARGE, SMALL, Walker, walk
 from trainer.config import parse_assignments
-from trainer.demo.job import prepare_demo
 from trainer.project import Project
 from trainer.run.folder import RunFolder
 from tui import jobs
@@ -20,11 +19,6 @@ from tui.steps import TRAIN, present_steps
 MOST_KEYS = 12
 READY = {"folders": "the demo model", "crop": "16 fine"}
 """What a step shows when it has looked at the files."""
-
-
-@pytest.fixture
-def demo(projects: Path) -> Project:
-    return prepare_demo(lambda line: None)
 
 
 @pytest.fixture

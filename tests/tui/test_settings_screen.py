@@ -1,13 +1,10 @@
 """Settings, walked by keys alone: presets, checks, the live plan, and what lands in the project's file."""
 
-from pathlib import Path
-
 import pytest
 
 from tests.tui.walk import LARGE, SMALL, Walker, walk
 from trainer.config import RunConfig, build_config, load_preset, parse_assignments
 from trainer.config.read import assignments, difference
-from trainer.demo.job import prepare_demo
 from trainer.project import PROJECT_FILE, Project, open_project
 from tui.plan_text import drawn, rate_lines, stacked_bar
 from tui.settings_form import BASIC, ELSEWHERE, group_members, groups, read_texts, settings, texts_of
@@ -15,11 +12,6 @@ from tui.steps import present_steps
 from tui.words import wrapped
 
 SIZES = pytest.mark.parametrize("size", [SMALL, LARGE])
-
-
-@pytest.fixture
-def demo(projects: Path) -> Project:
-    return prepare_demo(lambda line: None)
 
 
 async def begin(walker: Walker) -> None:
